@@ -1,0 +1,63 @@
+"""The fast road: NVIL's gradients for linear-logistic conditionals in closed form, R replicas at a time.
+
+Every conditional is a Bernoulli whose logits are linear in its input, so d log p / d weight = input^T (bits - mean)
+and no graph is needed. Equal to `learning.general` to rounding, for every ingredient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nvil_repro.learning.nvil import ALPHA, Ingredients, Signals, SignalState, signals_of
+from nvil_repro.models import belief_net
+from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.models.linear import Baseline, Linear
+
+
+def nvil_gradients(
+    net: BeliefNet,
+    x: Tensor,
+    h: Sequence[Tensor],
+    state: SignalState,
+    ingredients: Ingredients,
+    alpha: float = ALPHA,
+) -> tuple[BeliefNet, Signals]:
+    """Algorithm 1's ascent directions, summed over the minibatch, for x [R or 1, B, D] and given bits h^i [R, B, H_i].
+
+    Returns a `BeliefNet` of gradients (its centre, which is not trained, is zero) and the signals with the new state.
+    A baseline's gradient is zero where its switch is off.
+    """
+    below = belief_net.inputs(net, x, h)
+    q_logits, p_logits = belief_net.q_logits(net, x, h), belief_net.p_logits(net, h)
+    q_terms, p_terms = belief_net.log_q_terms(net, x, h), belief_net.log_p_terms(net, x, h)
+    values = torch.stack([baseline(inp) for baseline, inp in zip(net.baselines, below, strict=True)])
+    signals = signals_of(p_terms, q_terms, values, state, ingredients, alpha)
+
+    bits = [x, *h]
+    p_errors = [b - torch.sigmoid(logits) for b, logits in zip(bits, p_logits, strict=True)]
+    q_errors = [(b - torch.sigmoid(a)) * l[..., None] for b, a, l in zip(h, q_logits, signals.used, strict=True)]
+    switch = torch.as_tensor(ingredients.input_baseline, device=x.device).to(x.dtype)
+    residuals = signals.used * (switch[:, None] if switch.ndim else switch)
+    gradients = BeliefNet(
+        centre=torch.zeros_like(net.centre),
+        prior=p_errors[-1].sum(1),
+        generative=tuple(_linear(above, error) for above, error in zip(h, p_errors[:-1], strict=True)),
+        recognition=tuple(_linear(inp, error) for inp, error in zip(below, q_errors, strict=True)),
+        baselines=tuple(_baseline(b, inp, l) for b, inp, l in zip(net.baselines, below, residuals, strict=True)),
+    )
+    return gradients, signals
+
+
+def _linear(inputs: Tensor, errors: Tensor) -> Linear:
+    """Gradient of sum_b (log-likelihood) from inputs [R or 1, B, in] and errors (bits - mean) [R, B, out]."""
+    return Linear(torch.matmul(inputs.mT, errors), errors.sum(1))
+
+
+def _baseline(baseline: Baseline, inputs: Tensor, residuals: Tensor) -> Baseline:
+    """sum_b l dC_psi(x) by backpropagation through the tanh layer; residuals [R, B]."""
+    hidden = torch.tanh(baseline.hidden(inputs))
+    back = residuals[..., None] * baseline.output.weight.mT * (1 - hidden**2)
+    return Baseline(_linear(inputs, back), _linear(hidden, residuals[..., None]))

@@ -1,0 +1,143 @@
+"""Sigmoid belief networks with mirrored inference networks, R replicas at a time.
+
+Model: P(x, h^1..h^L) = P(h^L) prod_i P(h^i | h^{i+1}), every conditional a factorial Bernoulli with linear logits.
+Inference network: Q(h | x) = prod_i Q(h^i | h^{i-1}), each layer conditioned on the *sample* below it, h^0 = x.
+The inputs of Q and of the first baseline are centred by the training mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nvil_repro.models import bernoulli
+from nvil_repro.models.linear import Baseline, Linear
+from nvil_repro.streams import normals
+
+
+class BeliefNet(NamedTuple):
+    """Parameters of R belief networks, their inference networks and their baselines; H_0 = D, layers visible-first."""
+
+    centre: Tensor  # [D], the training mean, shared by all replicas and not trained
+    prior: Tensor  # [R, H_L], logits of the deepest layer
+    generative: tuple[Linear, ...]  # [i]: h^{i+1} -> h^i, weight [R, H_{i+1}, H_i]
+    recognition: tuple[Linear, ...]  # [i]: h^i -> h^{i+1}, weight [R, H_i, H_{i+1}]
+    baselines: tuple[Baseline, ...]  # [i] sees h^i
+
+    @property
+    def replicas(self) -> int:
+        return self.prior.shape[0]
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Sizes of the hidden layers, h^1 first."""
+        return tuple(linear.bias.shape[-1] for linear in self.recognition)
+
+
+def belief_net(
+    visible: int,
+    layers: Sequence[int],
+    seeds: Sequence[int],
+    *,
+    train_mean: Tensor,
+    baseline_units: int = 100,
+    scale: float = 0.01,
+    dtype: torch.dtype = torch.float32,
+) -> BeliefNet:
+    """A fresh net of R = len(seeds) replicas; replicas with equal seeds start equal.
+
+    The paper states no initialisation. Ours: weights normal with standard deviation `scale` in the model and
+    1/sqrt(in) in the inference networks and baselines, biases zero but the visibles', which start at the log-odds of
+    the smoothed training mean, and the baselines' outputs zero.
+    Errors: `ValueError` if a size is not positive or `train_mean` is not [visible] with entries in [0, 1].
+    """
+    sizes = (visible, *layers)
+    if not layers or min(sizes) < 1 or not seeds:
+        raise ValueError(f"need positive sizes and at least one seed, got visible={visible}, layers={layers}, seeds={seeds}")
+    if tuple(train_mean.shape) != (visible,) or not bool(((train_mean >= 0) & (train_mean <= 1)).all()):
+        raise ValueError(f"train_mean must be [{visible}] with entries in [0, 1], got shape {tuple(train_mean.shape)}")
+
+    def linear(name: str, rows: int, columns: int, deviation: float) -> Linear:
+        weight = torch.stack([normals(seed, f"init/{name}", 0, (rows, columns), dtype) for seed in seeds])
+        return Linear(weight * deviation, torch.zeros(len(seeds), columns, dtype=dtype))
+
+    generative, recognition, baselines = [], [], []
+    for i, (below, above) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        generative.append(linear(f"generative/{i}", above, below, scale))
+        recognition.append(linear(f"recognition/{i}", below, above, 1 / math.sqrt(below)))
+        hidden = linear(f"baseline/{i}", below, baseline_units, 1 / math.sqrt(below))
+        baselines.append(Baseline(hidden, linear(f"baseline/{i}/output", baseline_units, 1, 0.0)))
+    smoothed = train_mean.to(torch.float64) * 0.98 + 0.01
+    generative[0].bias.copy_(torch.logit(smoothed).to(dtype))
+    prior = torch.zeros(len(seeds), layers[-1], dtype=dtype)
+    return BeliefNet(train_mean.to(dtype), prior, tuple(generative), tuple(recognition), tuple(baselines))
+
+
+def inputs(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
+    """What layer i of Q and its baseline see: x - centre, then the samples h^1..h^{L-1}, each [R or 1, B, H_i]."""
+    return [x - net.centre, *h[: len(net.recognition) - 1]]
+
+
+def q_logits(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
+    """Logits of Q(h^i | h^{i-1}), i = 1..L, each [R, B, H_i]."""
+    return [linear(below) for linear, below in zip(net.recognition, inputs(net, x, h), strict=True)]
+
+
+def p_logits(net: BeliefNet, h: Sequence[Tensor]) -> list[Tensor]:
+    """Logits of P(h^i | h^{i+1}), i = 0..L (the last is the prior's, [R, 1, H_L])."""
+    return [*(linear(above) for linear, above in zip(net.generative, h, strict=True)), net.prior[:, None]]
+
+
+def log_q_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
+    """log Q(h^i | h^{i-1}) in nats: [L, R, B]."""
+    return torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(q_logits(net, x, h), h, strict=True)])
+
+
+def log_p_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
+    """log P(h^i | h^{i+1}) in nats, i = 0..L with h^0 = x and the prior last: [L+1, R, B]."""
+    return torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(p_logits(net, h), [x, *h], strict=True)])
+
+
+def log_weight(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
+    """log P(x, h) - log Q(h | x), the single-sample bound (equation 2), in nats: [R, B]."""
+    return log_p_terms(net, x, h).sum(0) - log_q_terms(net, x, h).sum(0)
+
+
+def sample_q(net: BeliefNet, x: Tensor, uniforms: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """h^1..h^L ~ Q(. | x) from uniforms of shapes [R or 1, B, H_i]: each [R, B, H_i]."""
+    h: list[Tensor] = []
+    below = x - net.centre
+    for linear, uniform in zip(net.recognition, uniforms, strict=True):
+        below = bernoulli.sample(linear(below), uniform)
+        h.append(below)
+    return tuple(h)
+
+
+def sample_p(net: BeliefNet, uniforms: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """x, h^1..h^L ~ P by ancestral sampling from uniforms of shapes [R or 1, B, H_i], i = 0..L: each [R, B, H_i]."""
+    above = bernoulli.sample(net.prior[:, None], uniforms[-1])
+    samples = [above]
+    for linear, uniform in zip(reversed(net.generative), reversed(uniforms[:-1]), strict=True):
+        above = bernoulli.sample(linear(above), uniform)
+        samples.insert(0, above)
+    return tuple(samples)
+
+
+def parameters(net: BeliefNet) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) of every trained parameter, in a fixed order; names begin with their group:
+    `model`, `inference` or `baseline`."""
+    yield "model/prior", net.prior
+    for i, linear in enumerate(net.generative):
+        yield f"model/{i}/weight", linear.weight
+        yield f"model/{i}/bias", linear.bias
+    for i, linear in enumerate(net.recognition):
+        yield f"inference/{i}/weight", linear.weight
+        yield f"inference/{i}/bias", linear.bias
+    for i, baseline in enumerate(net.baselines):
+        for part, linear in zip(("hidden", "output"), baseline, strict=True):
+            yield f"baseline/{i}/{part}/weight", linear.weight
+            yield f"baseline/{i}/{part}/bias", linear.bias

@@ -1,0 +1,17 @@
+"""The Bernoulli conditional, from logits and never from probabilities, sampled by given uniforms."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+def log_prob(logits: Tensor, bits: Tensor) -> Tensor:
+    """log prod_j Bernoulli(bits_j; sigma(logits_j)) in nats: [..., H] -> [...]; `bits` are 0 or 1."""
+    return (bits * logits - softplus(logits)).sum(-1)
+
+
+def sample(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Bits in the dtype of `logits`: one where the uniform in [0, 1) lies below sigma(logits)."""
+    return (uniforms < torch.sigmoid(logits)).to(logits.dtype)

@@ -1,0 +1,78 @@
+"""A chunk of NVIL updates, in place: the torch road anywhere, the compiled CPU kernel where numba is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nvil_repro.learning.closed_form import nvil_gradients
+from nvil_repro.learning.nvil import ALPHA, Ingredients, SignalState
+from nvil_repro.models.belief_net import BeliefNet, sample_q
+from nvil_repro.training.optimisers import Optimiser, Rates, ascend
+
+
+class TrainState(NamedTuple):
+    """Everything an update changes, all of it in the checkpoint; R replicas."""
+
+    net: BeliefNet
+    signals: SignalState  # [L, R]
+    moments: tuple[tuple[Tensor, ...], ...]  # the optimiser's buffers, in the order of `parameters(net)`
+
+
+class Plan(NamedTuple):
+    """What stays fixed through a run: a row of switches and rates per replica, and each replica's stream of data."""
+
+    ingredients: Ingredients  # bool tensors [R]
+    rates: Rates  # [R]
+    optimiser: Optimiser
+    group: Tensor  # int64 [R]: which of the G streams (one per seed) a replica reads
+    alpha: float = ALPHA
+
+
+def default_engine(device: str | torch.device = "cpu") -> str:
+    """`kernel` on a CPU with numba installed, else `torch`."""
+    return "kernel" if torch.device(device).type == "cpu" and find_spec("numba") else "torch"
+
+
+def advance(
+    state: TrainState,
+    plan: Plan,
+    x: Tensor,
+    uniforms: Sequence[Tensor],
+    first_update: int,
+    *,
+    engine: str | None = None,
+    threads: int = 1,
+) -> Tensor:
+    """Run T updates in place and return the mean single-sample bound of each minibatch, [T, R], in nats.
+
+    `x` uint8 [G, T, B, D] holds the minibatches of each stream, `uniforms[i]` [G, T, B, H_{i+1}] its uniforms in the
+    dtype of the parameters. A replica's result does not depend on the other replicas, nor on `threads`.
+    A replica that diverges carries NaN from then on and disturbs no other.
+    """
+    engine = engine or default_engine(state.net.prior.device)
+    if engine == "kernel":
+        from nvil_repro.training.kernel import advance_kernel
+
+        return advance_kernel(state, plan, x, uniforms, first_update, threads)
+    if engine != "torch":
+        raise ValueError(f"unknown engine {engine!r}; choose from kernel, torch")
+    return _advance_torch(state, plan, x, uniforms, first_update)
+
+
+@torch.no_grad()
+def _advance_torch(state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int) -> Tensor:
+    net, bounds = state.net, []
+    for t in range(x.shape[1]):
+        batch = x[plan.group, t].to(net.prior.dtype)
+        h = sample_q(net, batch, [u[plan.group, t] for u in uniforms])
+        gradients, signals = nvil_gradients(net, batch, h, state.signals, plan.ingredients, plan.alpha)
+        ascend(net, gradients, state.moments, plan.optimiser, plan.rates, first_update + t)
+        state.signals.mean.copy_(signals.state.mean)
+        state.signals.variance.copy_(signals.state.variance)
+        bounds.append(signals.raw[0].mean(-1))
+    return torch.stack(bounds)
