@@ -1,0 +1,78 @@
+"""The second tier: public mirrors on the web, through pooch, with timeouts that suit an offline machine."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from nvil_repro.data.content import Attempt, CorruptDataError, DataFile, Source, notice, unpack
+from nvil_repro.data.local import Found
+
+RESOLVE_SECONDS = 4.0
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+
+
+def fetch(source: Source, files: Sequence[DataFile]) -> tuple[dict[str, Found], list[Attempt]]:
+    """Those of `files` that a mirror serves intact, and why the mirrors before it did not.
+
+    A mirror is given up at its first failure, so a dead one costs one timeout.
+    """
+    if find_spec("pooch") is None:
+        return {}, [Attempt("web", "pooch is not installed; pip install pooch")]
+    found: dict[str, Found] = {}
+    attempts: list[Attempt] = []
+    for mirror in _reachable(source.mirrors, attempts):
+        for file in (file for file in files if file.name not in found):
+            url = mirror.replace("{name}", file.name)
+            try:
+                found[file.name] = Found(unpack(_download(url), file), f"web {urlsplit(url).hostname}")
+            except (OSError, ValueError) as error:
+                kind = "" if isinstance(error, CorruptDataError) else f"{type(error).__name__}: "
+                attempts.append(Attempt(f"web {url}", f"{kind}{error}"))
+                break
+        if len(found) == len(files):
+            break
+    return found, attempts
+
+
+def _download(url: str) -> bytes:
+    import pooch
+
+    notice(f"downloading {url}")
+    pooch.get_logger().setLevel("WARNING")
+    show_progress = sys.stderr.isatty() and find_spec("tqdm") is not None
+    downloader = pooch.HTTPDownloader(progressbar=show_progress, timeout=(CONNECT_SECONDS, READ_SECONDS))
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(pooch.retrieve(url, None, fname="file", path=folder, downloader=downloader)).read_bytes()
+
+
+def _reachable(mirrors: Sequence[str], attempts: list[Attempt]) -> list[str]:
+    """The mirrors whose host name resolves; the names are asked for at once, so all together wait once."""
+    hosts = {mirror: urlsplit(mirror).hostname or "" for mirror in mirrors}
+    resolved: set[str] = set()
+
+    def resolve(host: str) -> None:
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError:
+            return
+        resolved.add(host)
+
+    # A proxy resolves names itself, and a resolver without a network can hang: hence the threads left behind.
+    direct = {host for mirror, host in hosts.items() if urlsplit(mirror).scheme not in getproxies()}
+    threads = [Thread(target=resolve, args=(host,), daemon=True) for host in direct]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(RESOLVE_SECONDS)
+    unreachable = direct - resolved
+    attempts += [Attempt(f"web {host}", "the host name cannot be resolved") for host in sorted(unreachable)]
+    return [mirror for mirror in mirrors if hosts[mirror] not in unreachable]
