@@ -39,7 +39,7 @@ print(json.dumps([imported, failed]))
 
 
 def import_all(folder: Path, package: str, skipped: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Import every module of `package` with torch and numpy alone: the modules that do, and why others do not."""
+    """Import all of `package` with torch and numpy alone: the modules that do, and why others do not."""
     settings = json.dumps([str(folder), package, skipped, [package, "torch", "numpy", *WITH_TORCH]])
     command = [sys.executable, "-c", IMPORT_ALL, settings]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
