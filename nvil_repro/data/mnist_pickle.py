@@ -46,17 +46,20 @@ def idx_files(gzipped: bytes) -> dict[str, bytes]:
 
     The pairs are 50,000 and 10,000 training cases and 10,000 test cases, in idx order. Errors: `FormatError`.
     """
+    pairs = read_array_pickle(gzipped)
     try:
-        (train, train_labels), (valid, valid_labels), (test, test_labels) = read_array_pickle(gzipped)
+        (train, train_labels), (valid, valid_labels), (test, test_labels) = pairs
         arrays = {
             "train-images-idx3-ubyte": np.concatenate([_grey(train), _grey(valid)]),
             "train-labels-idx1-ubyte": np.concatenate([train_labels, valid_labels]).astype(np.uint8),
             "t10k-images-idx3-ubyte": _grey(test),
             "t10k-labels-idx1-ubyte": test_labels.astype(np.uint8),
         }
-        return {name: write_idx(array) for name, array in arrays.items()}
-    except (TypeError, AttributeError) as error:
-        raise FormatError(f"expected three pairs of images and labels ({error})") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise FormatError(
+            f"expected three pairs of images, multiples of 1/256, and labels ({error})"
+        ) from error
+    return {name: write_idx(array) for name, array in arrays.items()}
 
 
 def _grey(images: np.ndarray) -> Bytes:
@@ -64,5 +67,5 @@ def _grey(images: np.ndarray) -> Bytes:
     scaled = np.multiply(images, 256, dtype=np.float32)
     grey = scaled.astype(np.uint8)
     if not np.array_equal(grey, scaled):
-        raise FormatError("intensities are not whole multiples of 1/256")
+        raise ValueError("other intensities")
     return grey.reshape(-1, 28, 28)
