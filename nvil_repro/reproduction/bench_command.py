@@ -1,0 +1,23 @@
+"""`nvil-repro bench`: run the project's benchmarks, which live beside the package."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from nvil_repro.reproduction.project import project_root
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `nvil-repro bench`."""
+    parser.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measure the update against its peers; the exit status is the benchmark's."""
+    root = project_root()
+    if not (root / "benchmarks" / "update.py").is_file():
+        raise FileNotFoundError(f"{root}/benchmarks/update.py is missing: benchmarks run from a checkout of the project")
+    sys.path.insert(0, str(root))
+    return int(importlib.import_module("benchmarks.update").main(json=args.json))

@@ -1,0 +1,157 @@
+"""Figures from rows and from weights. Each returns a matplotlib figure; `save_figure` publishes it."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from nvil_repro.files import write_atomic
+from nvil_repro.reproduction.results import Row, frame
+from nvil_repro.reproduction.style import STROKES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from nvil_repro.reproduction.notebook import Run
+
+
+def save_figure(figure: Figure, name: str, run: Run) -> Path:
+    """Save `figure` as SVG and PNG in the run's `figures` folder; returns the SVG's path.
+
+    Errors: `ValueError` if the experiment declares no figure `name`.
+    """
+    declared = [entry.name for entry in run.experiment.figures]
+    if name not in declared:
+        raise ValueError(f'{run.experiment.name} has no figure "{name}"; declared: {", ".join(declared)}')
+    folder = run.results_dir / "figures"
+    for kind in ("png", "svg"):
+        picture = io.BytesIO()
+        metadata = {"Date": None} if kind == "svg" else {}
+        figure.savefig(picture, format=kind, bbox_inches="tight", facecolor="white", metadata=metadata)
+        path = write_atomic(folder / f"{name}.{kind}", picture.getvalue())
+    return path
+
+
+def learning_curves(
+    rows: Sequence[Row], metric: str = "bound", split: str = "valid", bottom: float | None = -240.0
+) -> Figure:
+    """A panel per network (and protocol, downwards), a curve per variant, a band over the range of its seeds.
+
+    `bottom` cuts the axis as Figure 1 does, nats. Diverged rows are left out; the title says on which data.
+    """
+    import seaborn
+
+    chosen = [row for row in rows if row.metric == metric and row.split == split and math.isfinite(row.value)]
+    _need(chosen, f"{metric} on {split}")
+    table = frame(chosen)
+    table["thousands"] = table["updates"] / 1000
+    present = [name for name in STROKES if name in set(table["variant"])]
+    grid = seaborn.relplot(
+        table,
+        kind="line",
+        x="thousands",
+        y="value",
+        col="dims",
+        row="protocol" if table["protocol"].nunique() > 1 else None,
+        hue="variant",
+        style="variant",
+        hue_order=present,
+        style_order=present,
+        palette={name: STROKES[name].colour for name in present},
+        dashes={name: STROKES[name].dashes for name in present},
+        markers={name: STROKES[name].marker for name in present},
+        markevery=0.12,
+        markeredgecolor="white",
+        errorbar=("pi", 100),
+        height=3.9,
+        aspect=1.15,
+    )
+    for (_, dims), axes in grid.axes_dict.items() if grid.row_names else ((("", d), a) for d, a in grid.axes_dict.items()):
+        axes.set_title(f"SBN {dims}")
+    grid.set_axis_labels("parameter updates, thousands", f"{_SPLITS.get(split, split)} {metric}, nats")
+    if bottom is not None and table["value"].max() > bottom:
+        grid.set(ylim=(max(bottom, table["value"].min() - 5), None))
+    for text in grid.legend.texts:
+        text.set_text(STROKES[text.get_text()].label)
+    grid.legend.set_title(", ".join(sorted(table["dataset"].unique())))
+    return grid.figure
+
+
+_SPLITS = {"valid": "validation", "train": "training"}
+
+
+def variance_bars(rows: Sequence[Row], metric: str = "gradient_variance", label: str = "gradient variance") -> Figure:
+    """The measured variance of each variant's gradient, a panel per network, bars over seeds' geometric range."""
+    import seaborn
+
+    chosen = [row for row in rows if row.metric == metric and math.isfinite(row.value)]
+    _need(chosen, metric)
+    table = frame(chosen)
+    present = [name for name in STROKES if name in set(table["variant"])]
+    table["variant"] = table["variant"].map({name: STROKES[name].label for name in present})
+    grid = seaborn.catplot(
+        table,
+        kind="bar",
+        x="value",
+        y="variant",
+        col="dims",
+        row="protocol" if table["protocol"].nunique() > 1 else None,
+        hue="variant",
+        order=[STROKES[name].label for name in present],
+        palette={STROKES[name].label: STROKES[name].colour for name in present},
+        errorbar=("pi", 100),
+        legend=False,
+        height=3.2,
+        aspect=1.35,
+    )
+    grid.set(xscale="log")
+    grid.set_axis_labels(f"{label} (log scale)", "")
+    grid.set_titles(col_template="SBN {col_name}", row_template="{row_name}")
+    return grid.figure
+
+
+def filters(weights: Any, shape: tuple[int, int] = (28, 28), columns: int = 20) -> Figure:
+    """Weights [H, D] of the visible layer, one picture a hidden unit, red positive and blue negative, one scale."""
+    pictures = _pictures(weights, shape)
+    limit = float(numpy.quantile(numpy.abs(pictures), 0.995)) or 1.0
+    return _grid(pictures, columns, cmap="RdBu_r", vmin=-limit, vmax=limit)
+
+
+def image_grid(images: Any, shape: tuple[int, int] = (28, 28), columns: int = 10) -> Figure:
+    """Images [N, D] with values from 0 (white) to 1 (ink)."""
+    return _grid(_pictures(images, shape), columns, cmap="Greys", vmin=0.0, vmax=1.0)
+
+
+def _pictures(values: Any, shape: tuple[int, int]) -> numpy.ndarray:
+    array = numpy.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
+    if array.ndim != 2 or array.shape[1] != shape[0] * shape[1] or not len(array):
+        raise ValueError(f"expected an array [N, {shape[0] * shape[1]}] of pictures {shape}, got shape {list(array.shape)}")
+    return array.reshape(-1, *shape)
+
+
+def _grid(pictures: numpy.ndarray, columns: int, **colours: Any) -> Figure:
+    """Pictures side by side in one axis, with a hair of space between."""
+    from matplotlib import pyplot
+
+    columns = min(columns, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    height, width = pictures.shape[1] + 2, pictures.shape[2] + 2
+    sheet = numpy.full((rows * height, columns * width), numpy.nan)
+    for index, picture in enumerate(pictures):
+        top, left = height * (index // columns) + 1, width * (index % columns) + 1
+        sheet[top : top + height - 2, left : left + width - 2] = picture
+    inches = 9.0 / (columns * width)
+    figure, axes = pyplot.subplots(figsize=(9.0, rows * height * inches))
+    axes.imshow(sheet, interpolation="nearest", **colours)
+    axes.set_axis_off()
+    return figure
+
+
+def _need(rows: Sequence[Row], what: str) -> None:
+    if not rows:
+        raise ValueError(f"no finite rows of {what} to draw")

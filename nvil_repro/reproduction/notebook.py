@@ -1,0 +1,135 @@
+"""The parameters of a notebook, checked in its first cell after them, whatever ran it.
+
+A notebook begins with one cell tagged `parameters`: plain assignments, `profile` first, every other one None for "as in
+the profile". Its next cell calls `run = parameters(globals(), "experiment")`. Papermill turns `-p flag false` into a
+string and injects names it does not know with no more than a log line, so both are refused here.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, MutableMapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nvil_repro.files import settings_hash
+from nvil_repro.reproduction.profiles import PROFILES, Experiment, known_experiment
+from nvil_repro.reproduction.project import project_root, results_folder
+from nvil_repro.reproduction.provenance import code_hash
+from nvil_repro.reproduction.rules import Rule, one_of, rules_of
+
+CUSTOM = "-custom"
+_CHECKED = "_cells_with_checked_parameters"
+_PROFILE = one_of(*PROFILES)
+
+
+class ParameterError(ValueError):
+    """A parameter has a wrong name, type or value; the message names it and the allowed ones."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a notebook: what is run and where it goes.
+
+    `settings` is the experiment's frozen settings class. `profile` is the profile's name, with "-custom" appended
+    when a parameter differs from it, so that such results never pass for the profile's.
+    """
+
+    experiment: Experiment
+    profile: str
+    settings: Any
+    results_dir: Path
+
+    @property
+    def settings_hash(self) -> str:
+        """Twelve hex digits: equal settings, equal digits."""
+        return run_hash(self.experiment, self.settings)
+
+    @property
+    def checkpoints(self) -> Path:
+        """A folder of this run's own: other settings or other code have another, so nothing stale is resumed."""
+        return self.results_dir / "runs" / f"{self.experiment.name}-{self.settings_hash}-{code_hash()}"
+
+
+def run_hash(experiment: Experiment, settings: Any) -> str:
+    """The settings hash of result rows."""
+    return settings_hash({"experiment": experiment.name, **asdict(settings)})
+
+
+def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
+    """Check what the parameters cell of a notebook (and papermill after it) set, given its `globals()`.
+
+    Errors: `ParameterError`, before any work.
+    """
+    entry = known_experiment(experiment)
+    rules = rules_of(type(entry.profiles[PROFILES[0]]))
+    allowed = ("profile", *rules, "results_dir")
+    for name in sorted(_given(namespace) - set(allowed)):
+        raise ParameterError(f'unknown parameter "{name}" of {experiment}; allowed: {", ".join(allowed)}')
+    if "profile" not in namespace:
+        raise ParameterError("no parameter `profile` here: run the notebook's first code cell, tagged `parameters`, first")
+
+    profile = _read("profile", _PROFILE, namespace["profile"])
+    given = {name: namespace[name] for name in rules if namespace.get(name) is not None}
+    changes = {name: _read(name, rules[name], value) for name, value in given.items()}
+    settings = replace(entry.profiles[profile], **changes)
+    label = profile if settings == entry.profiles[profile] else profile + CUSTOM
+    run = Run(entry, label, settings, _results_dir(namespace.get("results_dir"), label))
+    if "In" in namespace:
+        namespace[_CHECKED] = len(namespace["In"])
+    return run
+
+
+def _read(name: str, rule: Rule, value: Any) -> Any:
+    try:
+        return rule.read(value)
+    except ValueError:
+        raise ParameterError(
+            f"parameter {name} = {value!r} ({type(value).__name__}): expected {rule.expects}"
+        ) from None
+
+
+def _results_dir(given: Any, label: str) -> Path:
+    if given is None:
+        return results_folder(project_root(), label)
+    if not isinstance(given, (str, Path)) or not str(given):
+        raise ParameterError(
+            f"parameter results_dir = {given!r} ({type(given).__name__}): expected a folder's path, or None for "
+            "results/<profile> of the project"
+        )
+    return Path(given).resolve()
+
+
+def _given(namespace: Mapping[str, Any]) -> set[str]:
+    """The names that someone set as parameters.
+
+    In IPython, the constants assigned by the cells run since the last successful check, so that running the cell
+    again later in a session does not mistake the notebook's own variables for parameters. Elsewhere, all public data.
+    """
+    cells = namespace.get("In", [])
+    if any(cells):
+        return set().union(*map(assigned_constants, cells[namespace.get(_CHECKED, 0) :]))
+    ours = {name for name, value in namespace.items() if not (callable(value) or isinstance(value, ModuleType))}
+    return {name for name in ours if not name.startswith("_")} - {"In", "Out", "annotations"}
+
+
+def assigned_constants(source: str) -> set[str]:
+    """The public names to which the top level of a cell assigns a value made of constants; `float("nan")`, as
+    papermill writes it, is one.
+    """
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # a cell with IPython magics holds no parameters
+        return set()
+    names = set()
+    for statement in body:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value and _constant(statement.value):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def _constant(value: ast.expr) -> bool:
+    return all(node.id == "float" for node in ast.walk(value) if isinstance(node, ast.Name))

@@ -1,0 +1,94 @@
+"""What made a number: code, torch, hardware, threads."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from nvil_repro import __version__
+
+PACKAGE = Path(__file__).resolve().parents[1]
+AROUND = ("cli.py", "reproduction")  # what only arranges and shows results
+
+
+class Provenance(NamedTuple):
+    """The columns of a result row that say where it was made."""
+
+    device: str
+    threads: int
+    code_version: str
+    torch_version: str
+
+
+def provenance(device: str = "cpu") -> Provenance:
+    """Of this process, computing on `device` ("cpu" or "cuda")."""
+    import torch
+
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else processor()
+    return Provenance(f"{device} ({name})", torch.get_num_threads(), code_version(), torch.__version__)
+
+
+@cache
+def processor() -> str:
+    """The processor's model name, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+@cache
+def code_version(package: Path = PACKAGE) -> str:
+    """The git commit, with "+dirty" if the package or the notebooks differ from it; the release outside a clone."""
+    root = package.parent
+    try:
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
+            return __version__
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", package.name, "notebooks")
+    except (OSError, subprocess.CalledProcessError):
+        return __version__
+    return f"{commit}+dirty" if changed else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@cache
+def code_hash(package: Path = PACKAGE) -> str:
+    """Eight hex digits that change when code that can move a number changes: every module but those of the command
+    line and this room, without its comments, docstrings and layout.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package)
+        if name.parts[0] not in AROUND:
+            digest.update(f"{name.as_posix()}\n{meaning(path.read_text())}\n".encode())
+    return digest.hexdigest()[:8]
+
+
+def meaning(source: str) -> str:
+    """Python source reduced to what it does."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def notebook_hash(path: str | Path) -> str:
+    """Eight hex digits of what a notebook runs: the sources of its code cells, without outputs and prose."""
+    cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:8]

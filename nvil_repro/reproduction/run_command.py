@@ -1,0 +1,79 @@
+"""`nvil-repro run`: run experiments through the workflow, then show the comparison and where the report is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from nvil_repro.files import folder_lock
+from nvil_repro.reproduction.compare import load_comparison, to_text
+from nvil_repro.reproduction.execute import PARENT_VARIABLE
+from nvil_repro.reproduction.profiles import EXPERIMENTS, PROFILES, known_experiment, known_profile
+from nvil_repro.reproduction.project import project_root, results_folder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `nvil-repro run`."""
+    parser.add_argument("experiments", nargs="*", metavar="experiment", help=f"any of {', '.join(EXPERIMENTS)} (default: all)")
+    parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)} (default: quick)")
+    parser.add_argument("--cores", default="all", help="how many cores to use (default: all)")
+    parser.add_argument("--force", action="store_true", help="run again what is up to date")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run, compare, say where the report is. The exit status is 1 when a notebook failed."""
+    profile, cores, root = known_profile(args.profile), known_cores(args.cores), project_root()
+    names = list(dict.fromkeys(args.experiments)) or list(EXPERIMENTS)
+    for name in names:
+        if not (notebook := root / "notebooks" / known_experiment(name).notebook).is_file():
+            raise FileNotFoundError(f"the notebook of {name} is missing: {notebook}")
+    folder = results_folder(root, profile)
+    with folder_lock(folder):
+        print(f"Running {', '.join(names)} in the {profile} profile on {cores} core{'s' * (cores > 1)}", flush=True)
+        status = _end_cleanly(_start(root, profile, names, cores, args.force))
+        if status:
+            print(f"\nFailed; the messages above say why. Executed notebooks are kept in {folder / 'notebooks'}", file=sys.stderr)
+            return 1
+        print(f"\n{to_text(load_comparison(root, profile), profile)}\n\nReport: {folder / 'report.html'}")
+    return 0
+
+
+def known_cores(text: str) -> int:
+    """The number of cores meant by "all" or a number. Errors: `ValueError`."""
+    if text == "all":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f'--cores {text}: expected "all" or a whole number, 1 or more')
+    return int(text)
+
+
+def _start(root: Path, profile: str, names: Sequence[str], cores: int, force: bool) -> subprocess.Popen[bytes]:
+    """Snakemake in a process group of its own, so that an interruption reaches all of it, once."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--directory", str(root)]
+    command += ["--cores", str(cores), "--nolock", "--quiet", "all", "--config", f"profile={profile}"]
+    command += [f"experiments={','.join(names)}", *(["--forceall"] if force else [])]
+    environment = {**os.environ, PARENT_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
+
+
+def _end_cleanly(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the process; if this one is told to stop, stop the whole group first. Returns its exit status."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        for number, patience in ((signal.SIGINT, 20), (signal.SIGTERM, 5), (signal.SIGKILL, None)):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+                break
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)

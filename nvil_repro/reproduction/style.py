@@ -1,0 +1,46 @@
+"""How figures look: colours that colour-blind readers tell apart, and a line style and marker each for print."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nvil_repro.learning.nvil import LABELS
+
+
+class Stroke(NamedTuple):
+    """How one variant is drawn, and its label in the paper's legend."""
+
+    label: str
+    colour: str
+    dashes: tuple[float, ...]  # on, off, … in line widths; empty: solid
+    marker: str
+
+
+# Okabe & Ito's colours.
+STROKES = {
+    "full": Stroke(LABELS["full"], "#0072B2", (), "o"),
+    "baseline_vn": Stroke(LABELS["baseline_vn"], "#D55E00", (5, 1.5), "s"),
+    "baseline": Stroke(LABELS["baseline"], "#009E73", (1.5, 1), "^"),
+    "vn": Stroke(LABELS["vn"], "#CC79A7", (5, 1.5, 1.5, 1.5), "D"),
+    "none": Stroke(LABELS["none"], "#56565B", (8, 2), "v"),
+}
+
+
+def use_style() -> None:
+    """Set seaborn's and matplotlib's defaults for the figures of this project, in a notebook or a script."""
+    import matplotlib
+    import seaborn
+
+    seaborn.set_theme(context="notebook", style="ticks", palette=[stroke.colour for stroke in STROKES.values()])
+    matplotlib.rcParams.update(
+        {
+            "figure.dpi": 100,
+            "savefig.dpi": 160,
+            "axes.grid": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "grid.color": "#e4e4e8",
+            "legend.frameon": False,
+            "svg.hashsalt": "nvil_repro",  # equal figures, equal bytes
+        }
+    )
