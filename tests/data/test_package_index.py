@@ -98,20 +98,21 @@ def test_a_wheel_that_is_no_archive_is_refused(
     assert "not a zip file" in package_index.fetch(source, source.files)[1][0].why
 
 
-def test_pips_own_words_explain_a_failure(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("warning", "remark"), [("WARNING: x", ""), ("WARNING: Retrying", " (the index did not answer)")]
+)
+def test_pips_own_words_explain_a_failure(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, warning: str, remark: str
+) -> None:
     def run(command: list[str], **kwargs: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(
-            command, 1, "", "WARNING: x\nERROR: No matching distribution found\n"
-        )
+        return subprocess.CompletedProcess(command, 1, "", f"{warning}\nERROR: No matching distribution\n")
 
     monkeypatch.setattr(subprocess, "run", run)
     source = packaged(toy)
     found, attempts = package_index.fetch(source, source.files)
     assert found == {}
-    assert attempts[0] == (
-        "package index toy-hub==1.0",
-        "pip ended with status 1: ERROR: No matching distribution found",
-    )
+    why = f"pip ended with status 1: ERROR: No matching distribution{remark}"
+    assert attempts == [("package index toy-hub==1.0", why)]
 
 
 def test_a_pip_that_hangs_is_given_up(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
