@@ -4,6 +4,7 @@ PYTHON  ?= python3
 PROFILE ?= quick
 CORES   ?= all
 WORKERS ?= 2
+LAB     ?=
 
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
@@ -15,7 +16,7 @@ COMPILE = build/lock/bin/uv pip compile --quiet --all-extras --python-version 3.
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@echo "  Options: PROFILE=smoke|quick|paper CORES=N WORKERS=N PYTHON=python3.12"
+	@echo "  Options: PROFILE=smoke|quick|paper CORES=N WORKERS=N PYTHON=python3.12 LAB=--no-browser"
 
 setup: $(STAMP)  ## make .venv from the lock file; does nothing when it is up to date
 
@@ -39,7 +40,7 @@ test: setup  ## run every test and every notebook
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --nbval-lax --nbval-cell-timeout 600 tests notebooks
 
 lab: setup  ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab --notebook-dir=notebooks
+	@$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks $(LAB)
 
 bench: setup  ## measure the speed against Pyro, eager autograd and the matrix products alone
 	@$(BIN)/nvil-repro bench
