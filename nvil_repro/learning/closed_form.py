@@ -29,11 +29,15 @@ def nvil_gradients(
 
     Returns a `BeliefNet` of gradients (its centre, which is not trained, is zero) and the signals with the new state.
     A baseline's gradient is zero where its switch is off.
+    Errors: `ValueError` if the input-dependent baseline is on in a net without baselines.
     """
     below = belief_net.inputs(net, x, h)
     q_logits, p_logits = belief_net.q_logits(net, x, h), belief_net.p_logits(net, h)
     q_terms, p_terms = belief_net.log_q_terms(net, x, h), belief_net.log_p_terms(net, x, h)
-    values = torch.stack([baseline(inp) for baseline, inp in zip(net.baselines, below, strict=True)])
+    if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
+        raise ValueError("the input-dependent baseline is on, but the net has no baselines: switch it off or give them")
+    idbs = [baseline(inp) for baseline, inp in zip(net.baselines, below, strict=False)]
+    values = torch.stack(idbs) if idbs else torch.zeros_like(q_terms)
     signals = signals_of(p_terms, q_terms, values, state, ingredients, alpha)
 
     bits = [x, *h]
@@ -46,7 +50,7 @@ def nvil_gradients(
         prior=p_errors[-1].sum(1),
         generative=tuple(_linear(above, error) for above, error in zip(h, p_errors[:-1], strict=True)),
         recognition=tuple(_linear(inp, error) for inp, error in zip(below, q_errors, strict=True)),
-        baselines=tuple(_baseline(b, inp, l) for b, inp, l in zip(net.baselines, below, residuals, strict=True)),
+        baselines=tuple(_baseline(b, inp, l) for b, inp, l in zip(net.baselines, below, residuals, strict=False)),
     )
     return gradients, signals
 

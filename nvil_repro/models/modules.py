@@ -68,8 +68,8 @@ def as_modules(net: BeliefNet, replica: int = 0) -> tuple[SigmoidBeliefNet, Mirr
     """One replica of a `BeliefNet` as modules with the same values (copied)."""
     sizes = (len(net.centre), *net.layers)
     model, inference = SigmoidBeliefNet(sizes), MirroredInference(sizes, net.centre)
-    units = net.baselines[0].hidden.bias.shape[-1]
-    baselines = [InputBaseline(i, size, units, net.centre) for i, size in enumerate(sizes[:-1])]
+    units = [baseline.hidden.bias.shape[-1] for baseline in net.baselines]
+    baselines = [InputBaseline(i, sizes[i], count, net.centre) for i, count in enumerate(units)]
     for module in (model, inference, *baselines):
         module.to(net.centre.dtype)
     pairs = list(zip(model.layers, net.generative, strict=True)) + list(zip(inference.layers, net.recognition, strict=True))
