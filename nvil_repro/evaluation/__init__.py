@@ -1,0 +1,1 @@
+"""Bounds, importance-weighted estimates, exact enumeration and gradient variance."""

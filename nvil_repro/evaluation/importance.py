@@ -1,0 +1,68 @@
+"""Importance-weighted estimates of log P(x): log (1/K) sum_k P(x, h_k) / Q(h_k | x), K as large as you like."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nvil_repro.evaluation.weights import weight_chunks
+from nvil_repro.models.arrays import bits
+from nvil_repro.models.belief_net import BeliefNet
+
+
+class ImportanceEstimate(NamedTuple):
+    """A K-sample estimate of log P(x) in nats, float64: in expectation below log P(x), and rising with K towards it.
+
+    `effective_samples` = (sum w)^2 / sum w^2; the error of a case's estimate is about sqrt(1/effective -
+    1/K).
+    """
+
+    value: Tensor  # [R], mean over cases
+    stderr: Tensor  # [R], of that mean over cases; NaN for one case
+    per_case: Tensor  # [R, N]
+    effective_samples: Tensor  # [R, N], between 1 and K
+    samples: int  # K
+    n: int  # cases
+
+
+def importance_estimate(
+    net: BeliefNet,
+    x: Tensor,
+    samples: int = 50_000,
+    *,
+    seed: int = 0,
+    name: str = "importance",
+    first: int = 0,
+    chunk: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImportanceEstimate:
+    """The estimate from `samples` draws h ~ Q(h | x) per case of `x` [N, D] (zeros and ones, uint8 or float).
+
+    Case n draws from the stream (seed, name, first + n), so parts of a data set evaluated apart, each told
+    the position of its `first` case, agree with the whole. Memory is bounded, whatever K and N: `chunk`
+    samples are held at a time (by default about 2 MB an array), and any chunk gives the same estimate up to
+    rounding. `progress(done, N)` is called as cases are finished.
+    Errors: `ValueError` if `x` is not [N, D] of zeros and ones, or `samples` or `chunk` is not positive.
+    """
+    if samples < 1 or (chunk is not None and chunk < 1):
+        raise ValueError(f"samples and chunk must be at least 1, got samples={samples}, chunk={chunk}")
+    x = bits("x", x, len(net.centre))
+    per_case, effective = [], []
+    for cases, chunks in weight_chunks(net, x, samples, seed, name, first, chunk):
+        log_sum = log_squares = torch.tensor(-math.inf, dtype=torch.float64, device=net.prior.device)
+        for weights in chunks:
+            weights = weights.double()
+            log_sum = torch.logaddexp(log_sum, weights.logsumexp(-1))
+            log_squares = torch.logaddexp(log_squares, (2 * weights).logsumexp(-1))
+        per_case.append(log_sum - math.log(samples))
+        effective.append((2 * log_sum - log_squares).exp())
+        if progress:
+            progress(cases.stop, len(x))
+    estimate = torch.cat(per_case, -1)
+    n = len(x)
+    stderr = estimate.std(-1) / math.sqrt(n) if n > 1 else torch.full_like(estimate[:, 0], math.nan)
+    return ImportanceEstimate(estimate.mean(-1), stderr, estimate, torch.cat(effective, -1), samples, n)

@@ -1,0 +1,77 @@
+"""Log-weights log P(x, h) - log Q(h | x) of many samples per case, the one ingredient of bounds and estimates.
+
+Case n draws its samples from the stream (seed, name, n), a row of uniforms per sample. So its samples
+depend on the seed, its position and the parameters alone: not on the batch or chunk it is computed in, not
+on how many cases follow, not on which replicas ride along (they share the uniforms); and K samples begin
+with the first k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from nvil_repro.models import bernoulli
+from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.models.linear import Linear
+from nvil_repro.streams import stream
+
+ELEMENTS = 1 << 19  # of a chunk's largest array: few enough to stay in cache, enough to amortise a call
+
+
+@torch.no_grad()
+def log_weights(net: BeliefNet, x: Tensor, uniforms: Tensor) -> Tensor:
+    """log P(x, h) - log Q(h | x) of K samples h ~ Q(h | x) per case, in nats: [R, C, K].
+
+    `x` [C, D] in the dtype of the parameters; `uniforms` [C, K, H_1 + ... + H_L], the layers side by side.
+    The logits of the first layer, which all samples of a case share, are computed once per case.
+    """
+    first, *deeper = uniforms.split(net.layers, -1)
+    logits = net.recognition[0](x - net.centre)[:, :, None]
+    below = bernoulli.sample(logits, first)
+    weights = _log_prob_shared(net.generative[0], below, x) - bernoulli.log_prob(logits, below)
+    below = below.flatten(1, 2)
+    for recognition, generative, uniform in zip(net.recognition[1:], net.generative[1:], deeper, strict=True):
+        logits = recognition(below)
+        above = bernoulli.sample(logits, uniform.flatten(0, 1))
+        terms = bernoulli.log_prob(generative(above), below) - bernoulli.log_prob(logits, above)
+        weights += terms.view_as(weights)
+        below = above
+    return weights + bernoulli.log_prob(net.prior[:, None], below).view_as(weights)
+
+
+def weight_chunks(
+    net: BeliefNet, x: Tensor, samples: int, seed: int, name: str, first: int = 0, chunk: int | None = None
+) -> Iterator[tuple[slice, Iterator[Tensor]]]:
+    """Cover all cases in groups: which cases [C], and their log-weights piece by piece, [R, C, k] with k summing to K.
+
+    Case 0 of `x` [N, D] uses stream index `first`. No piece holds more than `chunk` samples, all its cases
+    together; by default as many as keep the largest array at `ELEMENTS` elements.
+    """
+    chunk = chunk or max(1, ELEMENTS // (net.replicas * max(len(net.centre), *net.layers)))
+    group = max(1, chunk // samples)
+    for start in range(0, len(x), group):
+        cases = slice(start, min(start + group, len(x)))
+        yield cases, _chunks(net, x[cases], samples, seed, name, first + start, chunk)
+
+
+def _chunks(
+    net: BeliefNet, x: Tensor, samples: int, seed: int, name: str, first: int, chunk: int
+) -> Iterator[Tensor]:
+    generators = [stream(seed, name, first + i) for i in range(len(x))]
+    dtype = np.float64 if net.prior.dtype == torch.float64 else np.float32
+    x = x.to(net.prior)
+    for done in range(0, samples, chunk):
+        shape = (min(chunk, samples - done), sum(net.layers))
+        uniforms = torch.from_numpy(np.stack([g.random(shape, dtype=dtype) for g in generators]))
+        yield log_weights(net, x, uniforms.to(net.prior.device))
+
+
+def _log_prob_shared(linear: Linear, h: Tensor, x: Tensor) -> Tensor:
+    """log P(x | h) of h [R, C, K, H] and x [C, D], shared by the K samples: [R, C, K]."""
+    logits = linear(h.flatten(1, 2)).view(*h.shape[:-1], -1)
+    return torch.matmul(logits, x[..., None]).squeeze(-1) - softplus(logits).sum(-1)
