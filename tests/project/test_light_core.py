@@ -1,11 +1,17 @@
-"""The library's core imports where only torch and numpy are installed."""
+"""The core imports where only torch and numpy are installed; what else the package imports is declared."""
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 # The room and the command that need more by nature, and the engine that is used only where numba is there.
@@ -61,3 +67,28 @@ def test_a_heavier_import_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "heavy" / "loader.py").write_text("import safetensors\n")
     imported, failed = import_all(tmp_path, "heavy", [])
     assert (imported, failed) == (["heavy.light"], {"heavy.loader": "No module named 'safetensors'"})
+
+
+def imported_names(source: str) -> set[str]:
+    """The top-level names that a module imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}
+
+
+def undeclared(sources: list[str]) -> set[str]:
+    """Names imported in `sources` that neither Python, the package nor its declared dependencies provide."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    providers = metadata.packages_distributions()
+    names = set().union(*map(imported_names, sources)) - set(sys.stdlib_module_names) - {"nvil_repro"}
+    return {
+        name for name in names if declared.isdisjoint(canonicalize_name(by) for by in providers.get(name, []))
+    }
+
+
+def test_every_import_of_the_package_is_declared() -> None:
+    sources = [path.read_text() for path in (ROOT / "nvil_repro").rglob("*.py")]
+    assert undeclared(sources) == set()
+    assert undeclared([*sources, "def f():\n    from markupsafe import escape\n"]) == {"markupsafe"}
