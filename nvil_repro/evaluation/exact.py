@@ -58,8 +58,8 @@ def exact_bound(net: BeliefNet, x: Tensor) -> Tensor:
 def exact_expectation(net: BeliefNet, x: Tensor, function: Callable[[Bits], Tensor]) -> Tensor:
     """E_Q[f(h)] of every case of `x` [N, D] (zeros and ones): [R, N, ...].
 
-    `function` maps states h^i [1, C, H_i] to [R or 1, C, ...]; if it depends on x as well, give one case at
-    a time.
+    `function` maps states h^i [1, C, H_i] to [R or 1, C, ...]. If it depends on
+    x as well, give one case at a time.
     Errors: as `exact_log_likelihood`.
     """
     x = bits("x", x, len(net.centre)).to(net.prior)

@@ -1,10 +1,9 @@
 """The variance of the inference network's gradient over samples of h, parameters and running state frozen.
 
-For layer i the gradient g is that of all its weights and biases, summed over the minibatch as in Algorithm
-1. `trace` is the trace of its covariance, `signal` the squared norm of its mean. Variance normalisation
-divides g by max(1, sqrt v), so traces with and without it do not compare: `relative` = trace / signal is
-the fair number, and so is trace * scale^2 at equal parameters, where the signal before normalisation is the
-same for every variant.
+For layer i the gradient g is that of all its weights and biases, summed over the minibatch. `trace` is the
+trace of its covariance, `signal` the squared norm of its mean. Variance normalisation divides g by
+max(1, sqrt v), so traces with and without it do not compare: `relative` = trace / signal is the fair number.
+At equal parameters so is trace * scale^2, as every variant then has the same signal before normalisation.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ FROZEN = 1.0  # alpha: the running mean and variance stay as they are
 class GradientVariance(NamedTuple):
     """Per layer and replica, [L, R], float64; standard errors by the jackknife over draws, zero where exact.
 
-    `signal` is unbiased, so it may fall below zero where noise drowns it; `relative` is infinite there:
-    draw more.
+    `signal` is unbiased, so it may fall below zero where noise drowns it: `relative` is infinite then, and
+    more draws are needed.
     """
 
     trace: Tensor  # E |g - E g|^2
@@ -56,7 +55,7 @@ def gradient_variance(
     seed: int = 0,
     name: str = "gradient variance",
 ) -> GradientVariance:
-    """Measure it on the minibatch x [B, D] (zeros and ones) from `draws` samples of h, shared by all replicas.
+    """Measure it on the minibatch x [B, D] (zeros and ones) from `draws` samples of h (all replicas' alike).
 
     A net of one replica may come with R rows of `state` [L, R] and `ingredients` (bool tensors [R]): it is
     then measured under every row. Two passes over the same draws keep memory at a few gradients.
@@ -183,9 +182,10 @@ def _exact_row(
 def _of_states(
     net: BeliefNet, case: Tensor, state: SignalState, ingredients: Ingredients, layer: int, h: Bits
 ) -> Tensor:
-    """The gradient of one layer for one case [D] at each of C states, which take the replicas' axis: [1, C, P]."""
+    """One layer's gradient for one case [D] at each of C states, which take the replicas' axis: [1, C, P]."""
     states = [bits.transpose(0, 1) for bits in h]
-    return _flat(nvil_gradients(net, case[None, None], states, state, ingredients, FROZEN)[0])[layer][None]
+    x = case.expand(len(states[0]), 1, -1)
+    return _flat(nvil_gradients(net, x, states, state, ingredients, FROZEN)[0])[layer][None]
 
 
 def _square_distance(function: Callable[[Bits], Tensor], centre: Tensor, h: Bits) -> Tensor:

@@ -1,4 +1,4 @@
-"""Importance-weighted estimates of log P(x): log (1/K) sum_k P(x, h_k) / Q(h_k | x), K as large as you like."""
+"""Importance-weighted estimates of log P(x): log (1/K) sum_k P(x, h_k) / Q(h_k | x), however large K is."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from nvil_repro.models.belief_net import BeliefNet
 
 
 class ImportanceEstimate(NamedTuple):
-    """A K-sample estimate of log P(x) in nats, float64: in expectation below log P(x), and rising with K towards it.
+    """A K-sample estimate of log P(x) in nats, float64: below log P(x) in expectation, rising with K.
 
-    `effective_samples` = (sum w)^2 / sum w^2; the error of a case's estimate is about sqrt(1/effective -
-    1/K).
+    `effective_samples` = (sum w)^2 / sum w^2; a case's error is about sqrt(1/effective_samples - 1/K).
     """
 
     value: Tensor  # [R], mean over cases
@@ -44,8 +43,8 @@ def importance_estimate(
 
     Case n draws from the stream (seed, name, first + n), so parts of a data set evaluated apart, each told
     the position of its `first` case, agree with the whole. Memory is bounded, whatever K and N: `chunk`
-    samples are held at a time (by default about 2 MB an array), and any chunk gives the same estimate up to
-    rounding. `progress(done, N)` is called as cases are finished.
+    samples are held at a time (by default about 1 MB an array and replica), and any chunk gives the same
+    estimate up to rounding. `progress(done, N)` is called as cases are finished.
     Errors: `ValueError` if `x` is not [N, D] of zeros and ones, or `samples` or `chunk` is not positive.
     """
     if samples < 1 or (chunk is not None and chunk < 1):

@@ -1,4 +1,4 @@
-"""Log-weights log P(x, h) - log Q(h | x) of many samples per case, the one ingredient of bounds and estimates.
+"""Log-weights log P(x, h) - log Q(h | x) of many samples per case: what bounds and estimates are made of.
 
 Case n draws its samples from the stream (seed, name, n), a row of uniforms per sample. So its samples
 depend on the seed, its position and the parameters alone: not on the batch or chunk it is computed in, not
@@ -20,7 +20,9 @@ from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.models.linear import Linear
 from nvil_repro.streams import stream
 
-ELEMENTS = 1 << 19  # of a chunk's largest array: few enough to stay in cache, enough to amortise a call
+ELEMENTS = (
+    1 << 18
+)  # of a chunk's largest array, a replica: few enough to stay in cache, enough to amortise a call
 
 
 @torch.no_grad()
@@ -47,12 +49,12 @@ def log_weights(net: BeliefNet, x: Tensor, uniforms: Tensor) -> Tensor:
 def weight_chunks(
     net: BeliefNet, x: Tensor, samples: int, seed: int, name: str, first: int = 0, chunk: int | None = None
 ) -> Iterator[tuple[slice, Iterator[Tensor]]]:
-    """Cover all cases in groups: which cases [C], and their log-weights piece by piece, [R, C, k] with k summing to K.
+    """Cases in groups: which they are [C], and their log-weights in pieces [R, C, k], k summing to K.
 
     Case 0 of `x` [N, D] uses stream index `first`. No piece holds more than `chunk` samples, all its cases
-    together; by default as many as keep the largest array at `ELEMENTS` elements.
+    together; by default as many as keep the largest array at `ELEMENTS` elements a replica.
     """
-    chunk = chunk or max(1, ELEMENTS // (net.replicas * max(len(net.centre), *net.layers)))
+    chunk = chunk or max(1, ELEMENTS // max(len(net.centre), *net.layers))
     group = max(1, chunk // samples)
     for start in range(0, len(x), group):
         cases = slice(start, min(start + group, len(x)))

@@ -21,9 +21,7 @@ class Minibatch(NamedTuple):
     log_q: Tensor  # [B], log Q(h | x)
     signals: Tensor  # [L, B], equation 12, before any baseline
     used: Tensor  # [L, B], after baselines and normalisation: what multiplies d log Q
-    gradients: dict[
-        str, Tensor
-    ]  # ascent directions summed over the batch: "model/0/weight", "inference/1/bias", ...
+    gradients: dict[str, Tensor]  # ascent directions, summed: "model/0/weight", "inference/1/bias", ...
     state: SignalState  # [L], for the next minibatch
 
 

@@ -110,8 +110,10 @@ def bits(name: str, array: Array, *columns: int) -> Tensor:
     if bool(wrong.any()):
         where = tuple(int(i) for i in wrong.nonzero()[0])
         raise ValueError(
-            f"{name} must hold zeros and ones only, got {tensor[where].item()} at {list(where)}: binarise it
-            first" ) return tensor
+            f"{name} must hold zeros and ones only, got {tensor[where].item()} at {list(where)}: "
+            "binarise it first"
+        )
+    return tensor
 
 
 def _tensor(array: Array) -> Tensor:
