@@ -1,0 +1,135 @@
+"""The compiled engine against the closed form, and the promises `advance` makes about replicas and threads."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from nvil_repro.learning.nvil import VARIANTS, Ingredients, signal_state, stack_ingredients
+from nvil_repro.models.belief_net import belief_net, parameters
+from nvil_repro.streams import uniforms
+from nvil_repro.training.advance import Plan, TrainState, advance
+from nvil_repro.training.optimisers import Optimiser, Rates, moments
+
+VISIBLE, BATCH, UPDATES = 7, 5, 12
+SWITCHES = Ingredients(*(torch.tensor(row) for row in zip(*itertools.product([False, True], repeat=4), strict=True)))
+
+
+def start(
+    layers: tuple[int, ...],
+    ingredients: Ingredients,
+    groups: list[int],
+    optimiser: str = "sgd",
+    dtype: torch.dtype = torch.float64,
+    rate: float = 0.05,
+) -> tuple[TrainState, Plan]:
+    """Fresh replicas, one per row of switches; replicas of one group start equal and read the same stream."""
+    mean = torch.linspace(0, 0.6, VISIBLE, dtype=dtype)
+    net = belief_net(VISIBLE, layers, groups, train_mean=mean, baseline_units=4, scale=0.7, dtype=dtype)
+    rule = Optimiser(optimiser)
+    rates = Rates(*(torch.full((len(groups),), rate * factor, dtype=dtype) for factor in (1.0, 0.3, 0.2)))
+    plan = Plan(ingredients, rates, rule, torch.tensor(groups))
+    return TrainState(net, signal_state(len(layers), len(groups), dtype), moments(net, rule)), plan
+
+
+def chunk(layers: tuple[int, ...], groups: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, list[Tensor]]:
+    x = (uniforms(1, "x", 0, (groups, UPDATES, BATCH, VISIBLE)) < 0.3).to(torch.uint8)
+    return x, [uniforms(1, f"h{i}", 0, (groups, UPDATES, BATCH, h), dtype) for i, h in enumerate(layers)]
+
+
+def run(engine: str, layers: tuple[int, ...], *args: object, threads: int = 1, **kwargs: object) -> tuple[Tensor, ...]:
+    state, plan = start(layers, *args, **kwargs)  # type: ignore[arg-type]
+    x, u = chunk(layers, int(plan.group.max()) + 1, state.net.prior.dtype)
+    bounds = advance(state, plan, x, u, 0, engine=engine, threads=threads)
+    flat = [part for buffer in state.moments for part in buffer]
+    return (bounds, *(p for _, p in parameters(state.net)), *state.signals, *flat)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("layers", [(4,), (5, 3), (4, 3, 2)])
+def test_engines_agree_for_every_switch(layers: tuple[int, ...], optimiser: str) -> None:
+    groups = [0, 1] * 8
+    slow = run("torch", layers, SWITCHES, groups, optimiser)
+    fast = run("kernel", layers, SWITCHES, groups, optimiser, threads=2)
+    for expected, found in zip(slow, fast, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_the_comparison_would_notice_one_switch_of_one_replica() -> None:
+    flipped = SWITCHES._replace(input_baseline=SWITCHES.input_baseline.clone())
+    flipped.input_baseline[3] = ~flipped.input_baseline[3]
+    right, wrong = (run("kernel", (5, 3), s, [0, 1] * 8) for s in (SWITCHES, flipped))
+    differs = [(a - b).abs().amax().item() > 1e-6 for a, b in zip(right[1:-2], wrong[1:-2], strict=True)]
+    assert all(differs[i] for i, (name, _) in enumerate(parameters(start((5, 3), SWITCHES, [0] * 16)[0].net))
+               if name.startswith("inference"))
+
+
+@pytest.mark.parametrize("engine", ["kernel", "torch"])
+def test_a_replica_does_not_depend_on_its_companions(engine: str) -> None:
+    names = list(VARIANTS)
+    together = run(engine, (5, 3), stack_ingredients(names), [0] * 5, dtype=torch.float32)
+    alone = run(engine, (5, 3), stack_ingredients(names[2:3]), [0], dtype=torch.float32)
+    tolerance = 0 if engine == "kernel" else 1e-6  # the kernel's numbers are the same bits
+    torch.testing.assert_close(together[0][:, 2], alone[0][:, 0], rtol=tolerance, atol=tolerance)
+    for a, b in zip(together[1:-2], alone[1:-2], strict=True):
+        torch.testing.assert_close(a[2], b[0], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_threads_change_no_bit(threads: int) -> None:
+    one = run("kernel", (5, 3), SWITCHES, [0, 1] * 8, dtype=torch.float32)
+    many = run("kernel", (5, 3), SWITCHES, [0, 1] * 8, dtype=torch.float32, threads=threads)
+    assert all(torch.equal(a, b) for a, b in zip(one, many, strict=True))
+
+
+@pytest.mark.parametrize("engine", ["kernel", "torch"])
+def test_a_diverging_replica_disturbs_no_other(engine: str) -> None:
+    def bounds(factor: float) -> Tensor:
+        state, plan = start((5, 3), stack_ingredients(["full", "none"]), [0, 0])
+        plan.rates.model[1] *= factor
+        x, u = chunk((5, 3), 1)
+        return advance(state, plan, x, u, 0, engine=engine)
+
+    calm, wild = bounds(1.0), bounds(float("inf"))
+    assert torch.equal(calm[:, 0], wild[:, 0])
+    assert wild[2:, 1].isnan().all()
+
+
+def test_float32_stays_within_rounding_of_float64() -> None:
+    state32, plan32 = start((5, 3), SWITCHES, [0] * 16, dtype=torch.float32)
+    state64, plan64 = start((5, 3), SWITCHES, [0] * 16)
+    for (_, p), (_, q) in zip(parameters(state64.net), parameters(state32.net), strict=True):
+        p.copy_(q)
+    x, u = chunk((5, 3), 1, torch.float32)
+    single = advance(state32, plan32, x, u, 0, engine="kernel")
+    double = advance(state64, plan64, x, [part.double() for part in u], 0, engine="torch")
+    torch.testing.assert_close(single.double(), double, rtol=2e-6, atol=2e-5)
+
+
+@pytest.mark.parametrize("magnitude", [0.0, 1e-7, 0.3, 5.0, 40.0, 87.0, 200.0, 1e30])
+def test_fast_exponential(magnitude: float) -> None:
+    """The kernel's float32 exp(-|a|), added to one, is within two units in the last place."""
+    np = pytest.importorskip("numpy")
+    from numba import njit
+
+    from nvil_repro.training.kernel import _exp_minus_abs
+
+    @njit
+    def call(a, out, scale, whole):  # type: ignore[no-untyped-def]
+        _exp_minus_abs(a, out, scale, whole)
+
+    a = (np.linspace(-1, 1, 1001) * magnitude).astype(np.float32)
+    out, scale = np.empty_like(a), np.empty_like(a)
+    call(a, out, scale, scale)
+    exact = 1 + np.exp(-np.abs(a.astype(np.float64)))
+    assert np.abs((1 + out) - exact).max() <= 2 * np.finfo(np.float32).eps
+
+
+def test_unknown_engine_is_named() -> None:
+    state, plan = start((3,), stack_ingredients(["full"]), [0])
+    x, u = chunk((3,), 1)
+    with pytest.raises(ValueError, match="unknown engine 'tpu'; choose from kernel, torch"):
+        advance(state, plan, x, u, 0, engine="tpu")

@@ -1,0 +1,41 @@
+"""Sequences shared among threads: every slice once, in order, never two of one sequence at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from nvil_repro.training.schedule import run_interleaved
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5, 9])
+def test_every_slice_runs_once_and_in_order(threads: int) -> None:
+    seen: dict[int, list[tuple[int, int]]] = {s: [] for s in range(5)}
+    busy: set[int] = set()
+    lock = threading.Lock()
+
+    def run(sequence: int, begin: int, end: int) -> None:
+        with lock:
+            assert sequence not in busy
+            busy.add(sequence)
+        time.sleep(0.0005)
+        with lock:
+            seen[sequence].append((begin, end))
+            busy.remove(sequence)
+
+    run_interleaved(run, sequences=5, length=23, slice_length=10, threads=threads)
+    for slices in seen.values():
+        assert slices[0][0] == 0
+        assert slices[-1][1] == 23
+        assert all(a[1] == b[0] for a, b in zip(slices, slices[1:], strict=False))
+
+
+def test_an_error_in_a_thread_reaches_the_caller() -> None:
+    def run(sequence: int, begin: int, end: int) -> None:
+        if sequence == 3:
+            raise ArithmeticError("sequence 3 failed")
+
+    with pytest.raises(ArithmeticError, match="sequence 3 failed"):
+        run_interleaved(run, sequences=5, length=20, slice_length=10, threads=2)
