@@ -1,9 +1,10 @@
-"""`nvil-repro data | run | compare | report | bench`. Each command's code lives in its own room, imported when asked."""
+"""`nvil-repro data | run | compare | report | bench`; each command's code lives in its own room."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +13,10 @@ from nvil_repro.files import FolderBusyError
 
 COMMANDS = {
     "data": ("nvil_repro.data.command", "list, fetch and verify the data sets"),
-    "run": ("nvil_repro.reproduction.run_command", "run experiments, then show the comparison with the paper"),
+    "run": (
+        "nvil_repro.reproduction.run_command",
+        "run experiments, then show the comparison with the paper",
+    ),
     "compare": ("nvil_repro.reproduction.compare", "our numbers beside the paper's"),
     "report": ("nvil_repro.reproduction.report", "write the HTML report of a profile's results again"),
     "bench": ("nvil_repro.reproduction.bench_command", "measure the speed of an update against its peers"),
@@ -20,13 +24,16 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. The exit status: 0 done, 1 a run failed, 2 bad input (one line says which), 130 interrupted."""
+    """Run one command. The exit status: 0 done, 1 failed, 2 bad input (a line says which), 130 stopped."""
     chosen = _parser().parse_args(arguments)
     module = importlib.import_module(COMMANDS[chosen.command][0])
     parser = argparse.ArgumentParser(prog=f"nvil-repro {chosen.command}", description=module.__doc__)
     module.add_arguments(parser)
     try:
         return int(module.main(parser.parse_args(chosen.arguments)))
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError, FolderBusyError) as error:
         print(f"nvil-repro {chosen.command}: {error}", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
-"""From settings to results beside the paper: profiles, notebook parameters, result rows, figures, comparison, report.
+"""From settings to results beside the paper: profiles, parameters, result rows, figures, comparison, report.
 
-What notebooks use is importable from here; each name is loaded when first asked for, so that the command line stays
-quick:
+What notebooks use is importable from here; each name is loaded when first asked for, so that the command line
+stays quick:
 
     run = parameters(globals(), "quickstart")       # a checked, frozen `Run`
     row = result_row(run, metric="bound", ...)      # a `Row` with its provenance
@@ -17,7 +17,7 @@ from typing import Any
 _HOMES = {
     name: module
     for module, names in {
-        "figures": ("filters", "image_grid", "learning_curves", "save_figure", "variance_bars"),
+        "figures": ("filters", "image_grid", "learning_curves", "save_figure", "variance_points"),
         "notebook": ("ParameterError", "Run", "parameters"),
         "profiles": ("EXPERIMENTS", "PROFILES", "PROTOCOLS", "VARIANTS"),
         "results": ("Row", "dims_label", "frame", "publish", "read_results", "result_row"),

@@ -18,6 +18,8 @@ def main(args: argparse.Namespace) -> int:
     """Measure the update against its peers; the exit status is the benchmark's."""
     root = project_root()
     if not (root / "benchmarks" / "update.py").is_file():
-        raise FileNotFoundError(f"{root}/benchmarks/update.py is missing: benchmarks run from a checkout of the project")
+        raise FileNotFoundError(
+            f"{root}/benchmarks/update.py is missing: benchmarks run from a checkout of the project"
+        )
     sys.path.insert(0, str(root))
     return int(importlib.import_module("benchmarks.update").main(json=args.json))

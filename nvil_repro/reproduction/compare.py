@@ -22,8 +22,8 @@ NOT_RUN = "not run"
 class Comparison(NamedTuple):
     """A published number and ours; None where there is none. `difference` is ours less the published one.
 
-    `ours` is the mean over seeds at the end of training and `stderr` its standard error over seeds; with one seed,
-    that of the estimate over cases, and the note says so.
+    `ours` is the mean over seeds at the end of training and `stderr` its standard error over seeds; with one
+    seed, that of the estimate over cases, and the note says so.
     """
 
     experiment: str
@@ -53,7 +53,9 @@ def compare(published: Sequence[Published], rows: Sequence[Row]) -> list[Compari
     Errors: `ResultsError` if the rows are of more than one profile.
     """
     if len(profiles := sorted({row.profile for row in rows})) > 1:
-        raise ResultsError(f"rows of the profiles {', '.join(profiles)} cannot be compared together: choose one")
+        raise ResultsError(
+            f"rows of the profiles {', '.join(profiles)} cannot be compared together: choose one"
+        )
     return [comparison for number in published for comparison in _compare_one(number, published, rows)]
 
 
@@ -80,7 +82,9 @@ def summarise(rows: Sequence[Row]) -> Summary:
         stderr: float | None = statistics.stdev(values) / math.sqrt(len(values))
     else:
         stderr = finite[0].stderr
-        notes.append("one seed: stderr is the estimate's own" if stderr is not None else "one seed: no stderr")
+        notes.append(
+            "one seed: stderr is the estimate's own" if stderr is not None else "one seed: no stderr"
+        )
     return Summary(statistics.fmean(values), stderr, len(values), tuple(notes))
 
 
@@ -119,7 +123,9 @@ def _rank(number: Published, own: Summary, published: Sequence[Published], rows:
         return own
     means = [summarise(group).mean for group in matching]
     better = sum(mean is not None and mean > own.mean for mean in means)
-    return own._replace(mean=1.0 + better, stderr=None, notes=tuple(n for n in own.notes if "one seed" not in n))
+    return own._replace(
+        mean=1.0 + better, stderr=None, notes=tuple(n for n in own.notes if "one seed" not in n)
+    )
 
 
 def _length(profile: str) -> str:
@@ -137,12 +143,14 @@ def to_json(comparisons: Sequence[Comparison]) -> str:
     return json.dumps([comparison._asdict() for comparison in comparisons], indent=2, allow_nan=False)
 
 
-def to_text(comparisons: Sequence[Comparison], profile: str) -> str:
-    """An aligned table of what was run, its notes below, and the names of what was not."""
+def to_text(comparisons: Sequence[Comparison], profile: str, complete: bool = True) -> str:
+    """An aligned table of what was run, its notes, and what was not: named if `complete`, else counted."""
     done = [c for c in comparisons if not c.note.startswith(NOT_RUN)]
     waiting = [c for c in comparisons if c.note.startswith(NOT_RUN)]
-    notes = {note: number for number, note in enumerate(dict.fromkeys(c.note for c in done if c.note), start=1)}
-    lines: list[tuple[str, ...]] = [("row", "metric", "paper", "ours", "stderr", "difference", "seeds", "protocol", "")]
+    notes = footnotes(done)
+    lines: list[tuple[str, ...]] = [
+        ("row", "metric", "paper", "ours", "stderr", "difference", "seeds", "protocol", "")
+    ]
     for c in done:
         mark = f"[{notes[c.note]}]" if c.note else ""
         lines.append((c.row, c.metric, *numbers(c), str(c.seeds), c.protocol or "–", mark))
@@ -152,19 +160,33 @@ def to_text(comparisons: Sequence[Comparison], profile: str) -> str:
         parts += ["", experiment, f"  {header}"]
         parts += [f"  {line}" for c, line in zip(done, body, strict=True) if c.experiment == experiment]
     parts += [""] * bool(notes)
-    parts += [textwrap.fill(f"[{number}] {note}", 110, subsequent_indent="    ") for note, number in notes.items()]
-    for experiment in dict.fromkeys(c.experiment for c in waiting):
+    parts += [
+        textwrap.fill(f"[{number}] {note}", 110, subsequent_indent="    ") for note, number in notes.items()
+    ]
+    if waiting and not complete:
+        parts += ["", f"{len(waiting)} published numbers have no run yet; `nvil-repro compare` names them"]
+    for experiment in dict.fromkeys(c.experiment for c in waiting if complete):
         names = "; ".join(dict.fromkeys(c.row for c in waiting if c.experiment == experiment))
         parts += ["", textwrap.fill(f"{NOT_RUN}: {experiment}: {names}", 110, subsequent_indent="    ")]
     return "\n".join(parts)
 
 
+def footnotes(comparisons: Sequence[Comparison]) -> dict[str, int]:
+    """The different notes, numbered from 1 in order of appearance."""
+    return {note: i for i, note in enumerate(dict.fromkeys(c.note for c in comparisons if c.note), start=1)}
+
+
 def numbers(c: Comparison) -> tuple[str, str, str, str]:
-    """Published, ours, stderr and difference as text: the paper's as printed, ours whole for ranks and perplexities,
-    else to two places; a dash for none.
+    """Published, ours, stderr and difference as text: the paper's as printed, ours whole for ranks and
+    perplexities, else to two places; a dash for none.
     """
     places = 0 if c.metric.startswith("order") or c.metric.endswith("perplexity") else 2
-    return show(c.published, ""), show(c.ours, f".{places}f"), show(c.stderr, ".2f"), show(c.difference, f"+.{places}f")
+    return (
+        show(c.published, ""),
+        show(c.ours, f".{places}f"),
+        show(c.stderr, ".2f"),
+        show(c.difference, f"+.{places}f"),
+    )
 
 
 def show(value: float | None, form: str) -> str:
@@ -176,8 +198,10 @@ def _align(lines: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = {0, 1, 7, 8}
     return [
-        "  ".join(cell.ljust(w) if i in text else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True)))
-        .rstrip()
+        "  ".join(
+            cell.ljust(w) if i in text else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
         for line in lines
     ]
 

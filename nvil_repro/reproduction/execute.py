@@ -2,8 +2,9 @@
 
     python -m nvil_repro.reproduction.execute quickstart --profile quick --results results/quick --threads 2
 
-The notebook's output lines are passed on as they come, marked with the experiment's name. The executed notebook is
-kept in `results/<profile>/notebooks/` whether it succeeds or fails; only the exit status tells which.
+The notebook's output lines are passed on as they come, marked with the experiment's name. The executed
+notebook is kept in `results/<profile>/notebooks/` whether it succeeds or fails; only the exit status tells
+which.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class NotebookFailedError(RuntimeError):
 
 
 class Prefixed:
-    """A text stream that passes whole lines on, each with a prefix; the last of several joined by "\\r" counts."""
+    """A text stream that passes whole lines on, each with a prefix; of several joined by "\\r", the last."""
 
     def __init__(self, stream: TextIO, prefix: str) -> None:
         self.stream, self.prefix, self.rest = stream, prefix, ""
@@ -78,14 +79,18 @@ def execute(experiment: Experiment, source: Path, executed: Path, values: Mappin
                 parameters=dict(values),
                 progress_bar=False,
                 stdout_file=Prefixed(sys.stdout, prefix),
-                stderr_file=Prefixed(sys.stderr, prefix),
+                stderr_file=Prefixed(sys.stdout, prefix),
                 config=config,
             )
         except PapermillExecutionError as error:
             trace = "\n".join(_COLOURS.sub("", line) for line in error.traceback)
-            raise NotebookFailedError(f"cell [{error.exec_count}] failed\n{trace}\nThe notebook is kept: {executed}") from None
+            raise NotebookFailedError(
+                f"In [{error.exec_count}] failed\n{trace}\nThe notebook is kept: {executed}"
+            ) from None
         except (DeadKernelError, PapermillException, RuntimeError) as error:
-            raise NotebookFailedError(f"{error or type(error).__name__}\nThe notebook is kept: {executed}") from None
+            raise NotebookFailedError(
+                f"{error or type(error).__name__}\nThe notebook is kept: {executed}"
+            ) from None
 
 
 def _socket_folder() -> str | None:
@@ -96,7 +101,9 @@ def _socket_folder() -> str | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one notebook; the exit status is 1 when it fails."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("experiment")
     parser.add_argument("--profile", required=True, help=", ".join(PROFILES))
     parser.add_argument("--results", required=True, type=Path, help="folder of the results")
@@ -114,19 +121,21 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         source = project_root() / "notebooks" / experiment.notebook
         execute(experiment, source, results / "notebooks" / experiment.notebook, values)
+        if missing := [path.name for path in experiment.products(results) if not path.is_file()]:
+            raise NotebookFailedError(f"the notebook ran to its end without leaving {', '.join(missing)}")
     except NotebookFailedError as error:
-        print(f"[{experiment.name}] {error}", file=sys.stderr)
+        print(f"[{experiment.name}] {error}")
         return 1
     except KeyboardInterrupt:
-        print(f"[{experiment.name}] interrupted; run again to go on from its last checkpoint", file=sys.stderr)
+        print(f"[{experiment.name}] interrupted; run again to go on from its last checkpoint")
         return 130
     print(f"[{experiment.name}] done in {time.monotonic() - started:.0f} s")
     return 0
 
 
 def _end_with_parent() -> None:
-    """Interrupt this process once the `nvil-repro run` that started it is gone, kill -9 included: only one run may
-    write into a results folder, and the dead one's lock is free.
+    """Interrupt this process once the `nvil-repro run` that started it is gone, kill -9 included: only one
+    run may write into a results folder, and the dead one's lock is free.
     """
     parent = os.environ.pop(PARENT_VARIABLE, None)
     if parent is None:

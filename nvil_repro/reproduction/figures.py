@@ -15,6 +15,7 @@ from nvil_repro.reproduction.results import Row, frame
 from nvil_repro.reproduction.style import STROKES
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.figure import Figure
 
     from nvil_repro.reproduction.notebook import Run
@@ -71,22 +72,38 @@ def learning_curves(
         height=3.9,
         aspect=1.15,
     )
-    for (_, dims), axes in grid.axes_dict.items() if grid.row_names else ((("", d), a) for d, a in grid.axes_dict.items()):
-        axes.set_title(f"SBN {dims}")
+    _title(grid)
     grid.set_axis_labels("parameter updates, thousands", f"{_SPLITS.get(split, split)} {metric}, nats")
     if bottom is not None and table["value"].max() > bottom:
         grid.set(ylim=(max(bottom, table["value"].min() - 5), None))
     for text in grid.legend.texts:
         text.set_text(STROKES[text.get_text()].label)
-    grid.legend.set_title(", ".join(sorted(table["dataset"].unique())))
+    _legend_below(grid, table)
     return grid.figure
+
+
+def _title(grid: Any) -> None:
+    grid.set_titles("SBN {col_name}" + ", {row_name} protocol" * bool(grid.row_names))
+
+
+def _legend_below(grid: Any, table: pandas.DataFrame) -> None:
+    """The legend in one line under the panels, titled with the data set."""
+    import seaborn
+
+    title = ", ".join(sorted(table["dataset"].unique()))
+    seaborn.move_legend(
+        grid, "upper center", bbox_to_anchor=(0.5, 0.02), ncol=len(STROKES), title=title, columnspacing=1.2
+    )
+    grid.figure.tight_layout()
 
 
 _SPLITS = {"valid": "validation", "train": "training"}
 
 
-def variance_bars(rows: Sequence[Row], metric: str = "gradient_variance", label: str = "gradient variance") -> Figure:
-    """The measured variance of each variant's gradient, a panel per network, bars over seeds' geometric range."""
+def variance_points(
+    rows: Sequence[Row], metric: str = "gradient_variance", label: str = "gradient variance"
+) -> Figure:
+    """The measured variance of each variant's gradient, a panel per network: median and range over seeds."""
     import seaborn
 
     chosen = [row for row in rows if row.metric == metric and math.isfinite(row.value)]
@@ -96,27 +113,31 @@ def variance_bars(rows: Sequence[Row], metric: str = "gradient_variance", label:
     table["variant"] = table["variant"].map({name: STROKES[name].label for name in present})
     grid = seaborn.catplot(
         table,
-        kind="bar",
+        kind="point",
         x="value",
         y="variant",
         col="dims",
         row="protocol" if table["protocol"].nunique() > 1 else None,
         hue="variant",
         order=[STROKES[name].label for name in present],
-        palette={STROKES[name].label: STROKES[name].colour for name in present},
+        hue_order=[STROKES[name].label for name in present],
+        palette=[STROKES[name].colour for name in present],
+        markers=[STROKES[name].marker for name in present],
+        linestyles="none",
+        estimator="median",
         errorbar=("pi", 100),
+        log_scale=(True, False),
         legend=False,
-        height=3.2,
-        aspect=1.35,
+        height=2.9,
+        aspect=1.4,
     )
-    grid.set(xscale="log")
-    grid.set_axis_labels(f"{label} (log scale)", "")
-    grid.set_titles(col_template="SBN {col_name}", row_template="{row_name}")
+    grid.set_axis_labels(f"{label}, log scale", "")
+    _title(grid)
     return grid.figure
 
 
 def filters(weights: Any, shape: tuple[int, int] = (28, 28), columns: int = 20) -> Figure:
-    """Weights [H, D] of the visible layer, one picture a hidden unit, red positive and blue negative, one scale."""
+    """Weights [H, D] of the visible layer, a picture a hidden unit; red positive, blue negative."""
     pictures = _pictures(weights, shape)
     limit = float(numpy.quantile(numpy.abs(pictures), 0.995)) or 1.0
     return _grid(pictures, columns, cmap="RdBu_r", vmin=-limit, vmax=limit)
@@ -130,7 +151,9 @@ def image_grid(images: Any, shape: tuple[int, int] = (28, 28), columns: int = 10
 def _pictures(values: Any, shape: tuple[int, int]) -> numpy.ndarray:
     array = numpy.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
     if array.ndim != 2 or array.shape[1] != shape[0] * shape[1] or not len(array):
-        raise ValueError(f"expected an array [N, {shape[0] * shape[1]}] of pictures {shape}, got shape {list(array.shape)}")
+        raise ValueError(
+            f"expected an array [N, {shape[0] * shape[1]}] of pictures {shape}, got shape {list(array.shape)}"
+        )
     return array.reshape(-1, *shape)
 
 

@@ -1,8 +1,9 @@
 """The parameters of a notebook, checked in its first cell after them, whatever ran it.
 
-A notebook begins with one cell tagged `parameters`: plain assignments, `profile` first, every other one None for "as in
-the profile". Its next cell calls `run = parameters(globals(), "experiment")`. Papermill turns `-p flag false` into a
-string and injects names it does not know with no more than a log line, so both are refused here.
+A notebook begins with one cell tagged `parameters`: plain assignments, `profile` first, every other one None
+for "as in the profile". Its next cell calls `run = parameters(globals(), "experiment")`. Papermill turns `-p
+flag false` into a string and injects names it does not know with no more than a log line, so both are
+refused here.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class ParameterError(ValueError):
 class Run:
     """One execution of a notebook: what is run and where it goes.
 
-    `settings` is the experiment's frozen settings class. `profile` is the profile's name, with "-custom" appended
-    when a parameter differs from it, so that such results never pass for the profile's.
+    `settings` is the experiment's frozen settings class. `profile` is the profile's name, with "-custom"
+    appended when a parameter differs from it, so that such results never pass for the profile's.
     """
 
     experiment: Experiment
@@ -49,7 +50,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """A folder of this run's own: other settings or other code have another, so nothing stale is resumed."""
+        """A folder of this run's own: other settings or code have another, so nothing stale is resumed."""
         return self.results_dir / "runs" / f"{self.experiment.name}-{self.settings_hash}-{code_hash()}"
 
 
@@ -69,7 +70,9 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
     for name in sorted(_given(namespace) - set(allowed)):
         raise ParameterError(f'unknown parameter "{name}" of {experiment}; allowed: {", ".join(allowed)}')
     if "profile" not in namespace:
-        raise ParameterError("no parameter `profile` here: run the notebook's first code cell, tagged `parameters`, first")
+        raise ParameterError(
+            "no parameter `profile` here: run the notebook's first code cell, tagged `parameters`, first"
+        )
 
     profile = _read("profile", _PROFILE, namespace["profile"])
     given = {name: namespace[name] for name in rules if namespace.get(name) is not None}
@@ -96,8 +99,8 @@ def _results_dir(given: Any, label: str) -> Path:
         return results_folder(project_root(), label)
     if not isinstance(given, (str, Path)) or not str(given):
         raise ParameterError(
-            f"parameter results_dir = {given!r} ({type(given).__name__}): expected a folder's path, or None for "
-            "results/<profile> of the project"
+            f"parameter results_dir = {given!r} ({type(given).__name__}): expected a folder's path, or None "
+            "for results/<profile> of the project"
         )
     return Path(given).resolve()
 
@@ -105,13 +108,16 @@ def _results_dir(given: Any, label: str) -> Path:
 def _given(namespace: Mapping[str, Any]) -> set[str]:
     """The names that someone set as parameters.
 
-    In IPython, the constants assigned by the cells run since the last successful check, so that running the cell
-    again later in a session does not mistake the notebook's own variables for parameters. Elsewhere, all public data.
+    In IPython, the constants assigned by the cells run since the last successful check, so that running the
+    cell again later in a session does not mistake the notebook's own variables for parameters. Elsewhere, all
+    public data.
     """
     cells = namespace.get("In", [])
     if any(cells):
         return set().union(*map(assigned_constants, cells[namespace.get(_CHECKED, 0) :]))
-    ours = {name for name, value in namespace.items() if not (callable(value) or isinstance(value, ModuleType))}
+    ours = {
+        name for name, value in namespace.items() if not (callable(value) or isinstance(value, ModuleType))
+    }
     return {name for name in ours if not name.startswith("_")} - {"In", "Out", "annotations"}
 
 
@@ -125,7 +131,11 @@ def assigned_constants(source: str) -> set[str]:
         return set()
     names = set()
     for statement in body:
-        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value and _constant(statement.value):
+        if (
+            isinstance(statement, (ast.Assign, ast.AnnAssign))
+            and statement.value
+            and _constant(statement.value)
+        ):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             names |= {target.id for target in targets if isinstance(target, ast.Name)}
     return {name for name in names if not name.startswith("_")}

@@ -1,4 +1,5 @@
-"""The experiments and how large each is run: `smoke` (Run All in under a minute), `quick` (all in minutes), `paper`.
+"""The experiments and how large each is: `smoke` (Run All in under a minute),
+`quick` (all of it in minutes), `paper`.
 
 A new experiment is a settings class and one `Experiment` entry; notebook parameters, command line, workflow,
 comparison and report follow from it. Sizes are layers in the order of the code, h^1 first.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from nvil_repro.reproduction.rules import Count, Network, Networks, Rate, Seed, Seeds, one_of, several
@@ -19,8 +21,8 @@ VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
 
 
 class Protocol(NamedTuple):
-    """How parameters move. Rates multiply gradients *summed* over the minibatch, as in the paper; they are divided
-    by `decay` after the fraction `decay_at` of the updates.
+    """How parameters move. Rates multiply gradients *summed* over the minibatch, as in the paper; they are
+    divided by `decay` after the fraction `decay_at` of the updates.
     """
 
     optimiser: str
@@ -51,7 +53,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Experiment:
-    """A notebook, its settings in each profile, and what it leaves behind. `threads` is the most it can use."""
+    """A notebook, its settings in each profile, what it leaves behind, and the most threads it can use."""
 
     name: str
     notebook: str
@@ -59,6 +61,11 @@ class Experiment:
     profiles: Mapping[str, Any]
     figures: tuple[Figure, ...] = ()
     threads: int = 2
+
+    def products(self, results: Path) -> list[Path]:
+        """The files that its notebook leaves in the folder `results`: rows and figures."""
+        pictures = [f"{figure.name}.{kind}" for figure in self.figures for kind in ("svg", "png")]
+        return [results / f"{self.name}.csv", *(results / "figures" / name for name in pictures)]
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,9 @@ EXPERIMENTS = {
             profiles={
                 "smoke": replace(_quickstart, updates=3_000, eval_every=500, test_cases=1_000),
                 "quick": _quickstart,
-                "paper": replace(_quickstart, updates=2_000_000, eval_every=20_000, rate=3e-4, inference_rate=6e-5),
+                "paper": replace(
+                    _quickstart, updates=2_000_000, eval_every=20_000, rate=3e-4, inference_rate=6e-5
+                ),
             },
             figures=(
                 Figure("quickstart_bound", "Validation bound while the net trains."),
@@ -145,7 +154,12 @@ EXPERIMENTS = {
             title="Variance reduction (Figure 1)",
             profiles={
                 "smoke": replace(
-                    _variance_reduction, seeds=(0,), updates=1_000, eval_every=100, test_cases=500, gradient_samples=20
+                    _variance_reduction,
+                    seeds=(0,),
+                    updates=1_000,
+                    eval_every=100,
+                    test_cases=500,
+                    gradient_samples=20,
                 ),
                 "quick": _variance_reduction,
                 "paper": replace(
@@ -158,7 +172,10 @@ EXPERIMENTS = {
                 ),
             },
             figures=(
-                Figure("variance_reduction", "Validation bound against updates, as in Figure 1; band: range over seeds."),
+                Figure(
+                    "variance_reduction",
+                    "Validation bound against updates, as in Figure 1; band: range over seeds.",
+                ),
                 Figure("gradient_variance", "Measured variance of the gradient estimate of each variant."),
             ),
         ),

@@ -14,7 +14,14 @@ from typing import NamedTuple
 from nvil_repro import __version__
 
 PACKAGE = Path(__file__).resolve().parents[1]
-AROUND = ("cli.py", "reproduction")  # what only arranges and shows results
+# What only arranges runs and shows results; every other module can move a number.
+AROUND = {"cli.py"} | {
+    f"reproduction/{name}.py"
+    for name in (
+        "__init__", "bench_command", "compare", "execute", "figures", "notebook", "profiles", "project",
+        "provenance", "published", "report", "results", "rules", "run_command", "style",
+    )
+}  # fmt: skip
 
 
 class Provenance(NamedTuple):
@@ -47,7 +54,7 @@ def processor() -> str:
 
 @cache
 def code_version(package: Path = PACKAGE) -> str:
-    """The git commit, with "+dirty" if the package or the notebooks differ from it; the release outside a clone."""
+    """The git commit, "+dirty" if package or notebooks differ from it; the release outside a clone."""
     root = package.parent
     try:
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
@@ -66,14 +73,14 @@ def _git(root: Path, *arguments: str) -> str:
 
 @cache
 def code_hash(package: Path = PACKAGE) -> str:
-    """Eight hex digits that change when code that can move a number changes: every module but those of the command
-    line and this room, without its comments, docstrings and layout.
+    """Eight hex digits that change when code that can move a number changes: every module but those that
+    arrange and show (their part in a result is its settings), without comments, docstrings and layout.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package)
-        if name.parts[0] not in AROUND:
-            digest.update(f"{name.as_posix()}\n{meaning(path.read_text())}\n".encode())
+        name = path.relative_to(package).as_posix()
+        if name not in AROUND:
+            digest.update(f"{name}\n{meaning(path.read_text())}\n".encode())
     return digest.hexdigest()[:8]
 
 
@@ -81,9 +88,10 @@ def meaning(source: str) -> str:
     """Python source reduced to what it does."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if documented and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
+        match node:
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                if ast.get_docstring(node) is not None:
+                    node.body = node.body[1:]
     return ast.dump(tree)
 
 

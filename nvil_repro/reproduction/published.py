@@ -1,8 +1,9 @@
 """The paper's numbers, from `results/published.csv`: one row a number, with the table it is printed in.
 
-The columns experiment, dataset, model, dims, method, variant and split say which result rows it is compared with,
-`measured` the metric of those rows, and `sign` how their sign turns into the paper's: bounds are negative here and
-in Figure 1, positive in the tables. `published` is empty where the paper prints a curve and no number.
+The columns experiment, dataset, model, dims, method, variant and split say which result rows it is compared
+with, `measured` the metric of those rows, and `sign` how their sign turns into the paper's: bounds are
+negative here and in Figure 1, positive in the tables. `published` is empty where the paper prints a curve
+and no number.
 """
 
 from __future__ import annotations
@@ -38,8 +39,12 @@ class Published(NamedTuple):
     note: str
 
     def matches(self, row: Row) -> bool:
-        """Whether `row` measures this number. MNIST in any binarisation does; a corpus must be the same one."""
-        same_data = row.dataset.split("-")[0] == "mnist" if self.dataset == "mnist-fixed" else row.dataset == self.dataset
+        """Whether `row` measures this number, on MNIST in any binarisation or on the same corpus."""
+        same_data = (
+            row.dataset.split("-")[0] == "mnist"
+            if self.dataset == "mnist-fixed"
+            else row.dataset == self.dataset
+        )
         return (
             same_data
             and row.metric == ("bound" if self.measured == RANK else self.measured)
@@ -64,6 +69,6 @@ def _published(path: Path, number: int, line: list[str]) -> Published:
         value, sign = fields.pop("published"), int(fields.pop("sign"))
         if sign not in (1, -1) or (value and not math.isfinite(float(value))):
             raise ValueError("expected a finite number, and a sign of 1 or -1")
-        return Published(**fields, published=float(value) if value else None, sign=sign)  # type: ignore[arg-type]
+        return Published(**fields, published=float(value) if value else None, sign=sign)
     except ValueError as error:
         raise ResultsError(f"{path}: line {number}: {error}") from None

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nvil_repro.files import write_atomic
-from nvil_repro.reproduction.compare import NOT_RUN, Comparison, load_comparison, numbers, show, summarise
+from nvil_repro.reproduction.compare import (
+    NOT_RUN,
+    Comparison,
+    footnotes,
+    load_comparison,
+    numbers,
+    show,
+    summarise,
+)
 from nvil_repro.reproduction.notebook import run_hash
 from nvil_repro.reproduction.profiles import EXPERIMENTS, PROFILES, Experiment, known_profile
 from nvil_repro.reproduction.project import project_root, results_folder
@@ -63,6 +71,7 @@ def render(root: Path, profile: str) -> str:
     if not rows:
         raise ResultsError(f"{folder} holds no results to report; run: nvil-repro run --profile {profile}")
     comparisons = load_comparison(root, profile)
+    compared = [c for c in comparisons if not c.note.startswith(NOT_RUN)]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -73,7 +82,8 @@ def render(root: Path, profile: str) -> str:
         made=date.today().isoformat(),
         facts=_facts(rows),
         caveats=caveats(rows, profile),
-        compared=[c for c in comparisons if not c.note.startswith(NOT_RUN)],
+        compared=compared,
+        notes=footnotes(compared),
         waiting=_waiting(comparisons),
         titles={experiment.name: experiment.title for experiment in EXPERIMENTS.values()},
         sections=[
@@ -89,21 +99,27 @@ def caveats(rows: Sequence[Row], profile: str) -> list[str]:
     said = []
     if profile != "paper":
         said.append(
-            f"The {profile} profile trains far shorter than the paper did: its bounds are worse than the printed ones "
-            "by construction. The paper profile is the full-size run."
+            f"The {profile} profile trains far shorter than the paper did: its bounds are worse than the "
+            "printed ones by construction. The paper profile is the full-size run."
         )
     for dataset in sorted({row.dataset for row in rows if row.dataset.startswith("mnist-b")}):
-        said.append(f"The data are {dataset}: MNIST binarised here with a pinned seed, not the paper's fixed binarisation.")
+        said.append(
+            f"The data are {dataset}: MNIST binarised with a pinned seed, not the paper's fixed binarisation."
+        )
     for row in rows:
         if row.value != row.value:
             who = " ".join(filter(None, (row.model, row.dims, row.variant, row.protocol)))
             said.append(f"{row.experiment}, {who}, seed {row.seed}: {row.note}.")
     if any(row.code_version.endswith("+dirty") for row in rows):
-        said.append("The code held changes that no commit records; the code version names the commit before them.")
+        said.append(
+            "The code held changes that no commit records; the code version names the commit before them."
+        )
     for experiment in EXPERIMENTS.values():
         hashes = {row.settings_hash for row in rows if row.experiment == experiment.name}
         if hashes - {run_hash(experiment, experiment.profiles[profile])}:
-            said.append(f"{experiment.name} was run with settings that the {profile} profile no longer has; run it again.")
+            said.append(
+                f"{experiment.name} was run with settings the {profile} profile no longer has; run it again."
+            )
     return list(dict.fromkeys(said))
 
 
@@ -115,7 +131,9 @@ def _facts(rows: Sequence[Row]) -> dict[str, str]:
         "torch": "torch_version",
         "Data": "dataset",
     }
-    return {title: ", ".join(sorted({str(getattr(row, name)) for row in rows})) for title, name in names.items()}
+    return {
+        title: ", ".join(sorted({str(getattr(row, name)) for row in rows})) for title, name in names.items()
+    }
 
 
 def _section(folder: Path, experiment: Experiment, rows: Sequence[Row]) -> Section:
@@ -128,7 +146,13 @@ def _section(folder: Path, experiment: Experiment, rows: Sequence[Row]) -> Secti
         for figure in experiment.figures
         if (path := folder / "figures" / f"{figure.name}.svg").is_file()
     ]
-    return Section(experiment, facts, pictures, _lines(rows), f"notebooks/{notebook.name}" if notebook.is_file() else None)
+    return Section(
+        experiment,
+        facts,
+        pictures,
+        _lines(rows),
+        f"notebooks/{notebook.name}" if notebook.is_file() else None,
+    )
 
 
 def _lines(rows: Sequence[Row]) -> list[Line]:
@@ -136,7 +160,9 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
 
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row.split, row.metric, row.model, row.dims, row.protocol, row.variant, row.method), []).append(row)
+        groups.setdefault(
+            (row.split, row.metric, row.model, row.dims, row.protocol, row.variant, row.method), []
+        ).append(row)
     lines = []
     for (split, metric, model, dims, protocol, variant, method), group in groups.items():
         summary, form = summarise(group), ".2f" if metric in NATS else ".3g"
@@ -161,7 +187,7 @@ def _waiting(comparisons: Sequence[Comparison]) -> dict[str, list[str]]:
     waiting: dict[str, list[str]] = {}
     for c in comparisons:
         if c.note.startswith(NOT_RUN):
-            waiting.setdefault(c.experiment, []).append(f"{c.row} ({show(c.published, "g")})")
+            waiting.setdefault(c.experiment, []).append(f"{c.row} ({numbers(c)[0]})")
     return waiting
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """One measured number. `value` and `stderr` in the unit of `metric`; `n`: cases measured; `seconds`: of training."""
+    """One number: `value` and `stderr` in the unit of `metric`, of `n` cases, after `seconds` of training."""
 
     experiment: str
     dataset: str
@@ -83,7 +83,9 @@ def result_row(
     """
     value = float(value)
     if not math.isfinite(value) and not note:
-        raise ValueError(f"{metric} of {model} is {value}: a row without a finite value needs a note that says why")
+        raise ValueError(
+            f"{metric} of {model} is {value}: a row without a finite value needs a note that says why"
+        )
     return Row(
         experiment=run.experiment.name,
         dataset=dataset,
@@ -128,7 +130,9 @@ def read_results(path: str | Path) -> list[Row]:
         try:
             lines = list(csv.reader(file, strict=True))
         except (csv.Error, UnicodeDecodeError) as error:
-            raise ResultsError(f"{path} is not a CSV file of results: {error}; run the experiment again") from None
+            raise ResultsError(
+                f"{path} is not a CSV file of results: {error}; run the experiment again"
+            ) from None
     if not lines or tuple(lines[0]) != Row._fields:
         got = lines[0] if lines else []
         missing = [name for name in Row._fields if name not in got]
@@ -140,7 +144,7 @@ def read_results(path: str | Path) -> list[Row]:
 
 
 def read_profile(folder: str | Path, profile: str, experiments: Iterable[str]) -> list[Row]:
-    """All rows of a profile's folder. Errors: `ResultsError` if a file holds rows of another profile or experiment."""
+    """All rows of a profile's folder. Errors: `ResultsError` if a file holds another's."""
     rows = []
     for experiment in experiments:
         path = Path(folder) / f"{experiment}.csv"
@@ -148,7 +152,7 @@ def read_profile(folder: str | Path, profile: str, experiments: Iterable[str]) -
             for row in read_results(path):
                 if (row.profile, row.experiment) != (profile, experiment):
                     raise ResultsError(
-                        f"{path} holds a row of experiment {row.experiment}, profile {row.profile}; only {experiment}, "
+                        f"{path} holds a row of {row.experiment}, {row.profile} profile; only {experiment}, "
                         f"{profile} belongs there: profiles are never mixed. Run the experiment again"
                     )
                 rows.append(row)
@@ -167,14 +171,18 @@ _KINDS = get_type_hints(Row)
 
 def _row(path: Path, number: int, line: list[str]) -> Row:
     if len(line) != len(Row._fields):
-        raise ResultsError(f"{path}: line {number} has {len(line)} fields, expected {len(Row._fields)}: is it cut off?")
+        raise ResultsError(
+            f"{path}: line {number} has {len(line)} fields, expected {len(Row._fields)}: is it cut off?"
+        )
     values: list[Any] = []
     for name, text in zip(Row._fields, line, strict=True):
         kind = _KINDS[name]
         try:
             values.append(_parse(kind, text))
         except ValueError:
-            raise ResultsError(f"{path}: line {number}: {name} = {text!r} is not a number; run the experiment again") from None
+            raise ResultsError(
+                f"{path}: line {number}: {name} = {text!r} is not a number; run the experiment again"
+            ) from None
     return Row(*values)
 
 

@@ -1,7 +1,7 @@
 """What a setting may be: strict types and ranges, each a rule that can say what it expects.
 
-A rule annotates a field, `updates: Annotated[int, whole(1)]`, and reads a value given by a reader of a notebook:
-a bool is not a number, "3" is not 3, NaN is refused, a list becomes a tuple.
+A rule annotates a field, `updates: Annotated[int, whole(1)]`, and reads a value given by a reader of a
+notebook: a bool is not a number, "3" is not 3, NaN is refused, a list becomes a tuple.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 
 class Rule(NamedTuple):
-    """`read` returns the value in its settings form or raises `ValueError`; `expects` finishes "expected …"."""
+    """`read` returns a value as settings hold it or raises `ValueError`; `expects` finishes "expected …"."""
 
     expects: str
     read: Callable[[Any], Any]
@@ -78,9 +78,10 @@ def rules_of(settings: type) -> dict[str, Rule]:
 
     Errors: `TypeError` for a field without one.
     """
-    hints = get_type_hints(settings, include_extras=True)
-    rules = {name: getattr(hint, "__metadata__", (None,))[0] for name, hint in hints.items()}
-    for name, rule in rules.items():
+    rules = {}
+    for name, hint in get_type_hints(settings, include_extras=True).items():
+        rule = getattr(hint, "__metadata__", (None,))[0]
         if not isinstance(rule, Rule):
-            raise TypeError(f"{settings.__name__}.{name} has no rule: annotate it with one of nvil_repro.reproduction.rules")
+            raise TypeError(f"{settings.__name__}.{name} has no rule: annotate it, say with {__name__}.Count")
+        rules[name] = rule
     return rules

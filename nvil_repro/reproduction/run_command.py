@@ -1,4 +1,4 @@
-"""`nvil-repro run`: run experiments through the workflow, then show the comparison and where the report is."""
+"""`nvil-repro run`: run experiments through the workflow, then show the comparison and name the report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from nvil_repro.reproduction.project import project_root, results_folder
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `nvil-repro run`."""
-    parser.add_argument("experiments", nargs="*", metavar="experiment", help=f"any of {', '.join(EXPERIMENTS)} (default: all)")
+    parser.add_argument(
+        "experiments", nargs="*", metavar="experiment", help=f"any of {', '.join(EXPERIMENTS)} (default: all)"
+    )
     parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)} (default: quick)")
     parser.add_argument("--cores", default="all", help="how many cores to use (default: all)")
     parser.add_argument("--force", action="store_true", help="run again what is up to date")
@@ -34,13 +36,19 @@ def main(args: argparse.Namespace) -> int:
         if not (notebook := root / "notebooks" / known_experiment(name).notebook).is_file():
             raise FileNotFoundError(f"the notebook of {name} is missing: {notebook}")
     folder = results_folder(root, profile)
+    log = folder / "workflow.log"
     with folder_lock(folder):
-        print(f"Running {', '.join(names)} in the {profile} profile on {cores} core{'s' * (cores > 1)}", flush=True)
-        status = _end_cleanly(_start(root, profile, names, cores, args.force))
-        if status:
-            print(f"\nFailed; the messages above say why. Executed notebooks are kept in {folder / 'notebooks'}", file=sys.stderr)
+        print(f"Running {', '.join(names)}: {profile} profile, {cores} core{'s' * (cores > 1)}", flush=True)
+        command = [*snakemake_command(root, profile, names, cores), *(["--forceall"] if args.force else [])]
+        if run_group(command, root, log):
+            print(log.read_text(errors="replace").strip(), file=sys.stderr)
+            print(
+                f"Failed, as said above. The notebooks as executed are in {folder / 'notebooks'}",
+                file=sys.stderr,
+            )
             return 1
-        print(f"\n{to_text(load_comparison(root, profile), profile)}\n\nReport: {folder / 'report.html'}")
+    print(f"\n{to_text(load_comparison(root, profile), profile, complete=False)}")
+    print(f"\nReport: {folder / 'report.html'}")
     return 0
 
 
@@ -53,27 +61,48 @@ def known_cores(text: str) -> int:
     return int(text)
 
 
-def _start(root: Path, profile: str, names: Sequence[str], cores: int, force: bool) -> subprocess.Popen[bytes]:
-    """Snakemake in a process group of its own, so that an interruption reaches all of it, once."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--directory", str(root)]
-    command += ["--cores", str(cores), "--nolock", "--quiet", "all", "--config", f"profile={profile}"]
-    command += [f"experiments={','.join(names)}", *(["--forceall"] if force else [])]
+def snakemake_command(root: Path, profile: str, names: Sequence[str], cores: int) -> list[str]:
+    """The workflow's command line. The results folder has our own lock, which dies with its process."""
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        "workflow/Snakefile",
+        "--directory",
+        str(root),
+    ]
+    command += ["--cores", str(cores), "--nolock"]
+    return [*command, "--config", f"profile={profile}", f"experiments={','.join(names)}"]
+
+
+def run_group(command: Sequence[str], root: Path, log: Path) -> int:
+    """Run a command in a process group of its own and return its exit status. What notebooks print comes
+    through; what Snakemake says of itself goes to `log`. An interruption or termination of this process first
+    stops all of the group, once, patiently.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM)  # a shell starts its background jobs with the first one ignored
+    previous = [signal.signal(number, signal.default_int_handler) for number in signals]
     environment = {**os.environ, PARENT_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
-
-
-def _end_cleanly(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the process; if this one is told to stop, stop the whole group first. Returns its exit status."""
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return process.wait()
-    except KeyboardInterrupt:
-        for number, patience in ((signal.SIGINT, 20), (signal.SIGTERM, 5), (signal.SIGKILL, None)):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(patience)
-                break
-        raise
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command, cwd=root, env=environment, stderr=file, start_new_session=True
+            )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            _stop(process)
+            raise
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in zip(signals, previous, strict=True):
+            signal.signal(number, handler)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for number, patience in ((signal.SIGINT, 20), (signal.SIGTERM, 5), (signal.SIGKILL, None)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+            return

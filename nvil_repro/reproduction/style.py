@@ -1,4 +1,4 @@
-"""How figures look: colours that colour-blind readers tell apart, and a line style and marker each for print."""
+"""How figures look: colours that colour-blind readers tell apart, and line styles and markers for print."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def use_style() -> None:
     import matplotlib
     import seaborn
 
-    seaborn.set_theme(context="notebook", style="ticks", palette=[stroke.colour for stroke in STROKES.values()])
+    seaborn.set_theme(
+        context="notebook", style="ticks", palette=[stroke.colour for stroke in STROKES.values()]
+    )
     matplotlib.rcParams.update(
         {
             "figure.dpi": 100,
