@@ -1,0 +1,173 @@
+"""NVIL as a method of the loop: where its minibatches, uniforms, rates and validation bound come from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nvil_repro.data.minibatches import minibatch_indices
+from nvil_repro.evaluation.bounds import estimate_bound
+from nvil_repro.learning.nvil import signal_state, stack_ingredients
+from nvil_repro.models.belief_net import belief_net
+from nvil_repro.streams import uniforms
+from nvil_repro.training import loop
+from nvil_repro.training.advance import Plan, TrainState, advance
+from nvil_repro.training.loop import Estimate, TrainResult
+from nvil_repro.training.optimisers import Rates, moments
+from nvil_repro.training.settings import Replica, TrainSettings
+from nvil_repro.training.trees import clone, replica
+
+
+class Splits(Protocol):
+    """Training and validation cases, bits as uint8 [N, D], and the data set's label; `MnistSplits` is one."""
+
+    @property
+    def train(self) -> Tensor: ...
+    @property
+    def valid(self) -> Tensor: ...
+    @property
+    def dataset(self) -> str: ...
+
+
+def train(
+    settings: TrainSettings,
+    data: Splits,
+    folder: str | Path | None = None,
+    *,
+    title: str = "",
+    progress: str | None = None,
+    threads: int | None = None,
+) -> TrainResult[TrainState]:
+    """Train `settings.replicas` on `data.train`, tracking the bound on `data.valid`.
+
+    `folder` keeps checkpoints, so that the same call continues an interrupted run, see `loop.run`; `progress`
+    is bar, lines or off, None to find out which; `threads`, all cores if None, changes the compiled engine's
+    speed and no number.
+    Errors: `ValueError` if the data is not bits of matching shape; those of `loop.run`.
+    """
+    check_splits(settings, data)
+    method = Nvil(settings, data.train.to(settings.device), data.valid, threads or _cores())
+    identity = settings.to_dict() | {"data": {"dataset": data.dataset, "sha256": _fingerprint(data)}}
+    place = None if folder is None else Path(folder)
+    return loop.run(method, settings.schedule, identity, place, title=title, progress=progress)
+
+
+@dataclass(frozen=True)
+class Nvil:
+    """NVIL on sigmoid belief networks, a `loop.Method`.
+
+    A seed's variants read the same minibatches and uniforms; stream h{i} at index k holds layer i's for the
+    updates of chunk k.
+    """
+
+    settings: TrainSettings
+    train: Tensor  # uint8 [N, D], on the device
+    valid: Tensor  # uint8 [N', D]
+    threads: int = 1
+    metric: str = "bound"
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        return self.settings.replicas
+
+    def start(self) -> TrainState:
+        """Fresh nets, the visible biases and the centre from the training mean; c = v = 0."""
+        s = self.settings
+        mean = self.train.sum(0, dtype=torch.int64).cpu().double() / len(self.train)
+        seeds = [each.seed for each in self.replicas]
+        net = belief_net(
+            self.train.shape[1],
+            s.layers,
+            seeds,
+            train_mean=mean,
+            baseline_units=s.baseline_units,
+            dtype=s.torch_dtype,
+        )
+        state = TrainState(
+            net, signal_state(len(s.layers), len(seeds), s.torch_dtype), moments(net, s.optimiser)
+        )
+        return clone(state, s.device)
+
+    def advance(self, state: TrainState, first_update: int, count: int) -> Tensor:
+        """Run `count` updates in place; the mean bound of each minibatch, [count, R], in nats."""
+        s = self.settings
+        indices = [
+            minibatch_indices(len(self.train), s.batch_size, first_update, count, seed) for seed in s.seeds
+        ]
+        x = self.train[torch.stack(indices).to(self.train.device)]
+        chunk, shape = first_update // s.chunk, (count, s.batch_size)
+        draws = [
+            torch.stack(
+                [uniforms(seed, f"h{i + 1}", chunk, (*shape, size), s.torch_dtype) for seed in s.seeds]
+            ).to(s.device)
+            for i, size in enumerate(s.layers)
+        ]
+        return advance(
+            state,
+            self.plan(first_update),
+            x,
+            draws,
+            first_update,
+            engine=s.resolved_engine,
+            threads=self.threads,
+        )
+
+    def plan(self, update: int) -> Plan:
+        """Switches, rates and streams of every replica at `update`."""
+        s = self.settings
+        factor = 0.1 ** sum(update >= at for at in s.anneal_at)
+        scale = torch.tensor(
+            [s.rate_scale.get(each.variant, 1.0) * factor for each in self.replicas], dtype=torch.float64
+        )
+        rates = Rates(
+            *((rate * scale).to(s.torch_dtype) for rate in (s.rate, s.inference_rate, s.baseline_rate))
+        )
+        ingredients = stack_ingredients([each.variant for each in self.replicas])
+        group = torch.tensor([s.seeds.index(each.seed) for each in self.replicas])
+        return clone(Plan(ingredients, rates, s.optimiser, group, s.alpha), s.device)
+
+    def evaluate(self, state: TrainState) -> Estimate:
+        """The validation bound, one replica at a time so that no number depends on which ride along."""
+        samples = self.settings.validation_samples
+        bounds = [
+            estimate_bound(replica(state.net, r), self.valid, samples=samples, seed=each.seed, name="valid")
+            for r, each in enumerate(self.replicas)
+        ]
+        values, errors = ([getattr(b, part) for b in bounds] for part in ("value", "sampling_stderr"))
+        return Estimate(torch.cat(values), torch.cat(errors), len(self.valid))
+
+
+def check_splits(settings: TrainSettings, data: Splits) -> None:
+    """Refuse data that does not fit before any work.
+
+    Errors: `ValueError` naming the split, what it is and what was expected.
+    """
+    for name, x in (("train", data.train), ("valid", data.valid)):
+        if x.dtype != torch.uint8 or x.ndim != 2 or not len(x) or int(x.max()) > 1:
+            found = f"{name} is {x.dtype} {tuple(x.shape)}"
+            raise ValueError(f"{found}: expected bits, uint8 [N, D] of 0 and 1; binarise it first")
+    columns = data.train.shape[1], data.valid.shape[1]
+    if columns[0] != columns[1]:
+        raise ValueError(f"train has {columns[0]} columns and valid {columns[1]}: expected the same data set")
+    if len(data.train) < settings.batch_size:
+        cases = len(data.train)
+        raise ValueError(f"batch_size={settings.batch_size}: expected at most the {cases} training cases")
+    if settings.device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"device={settings.device!r}: torch finds none on this machine; set device='cpu'")
+
+
+def _fingerprint(data: Splits) -> str:
+    digest = hashlib.sha256()
+    for x in (data.train, data.valid):
+        digest.update(x.contiguous().numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
