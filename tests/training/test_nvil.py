@@ -1,0 +1,129 @@
+"""NVIL in the loop: streams, rates, companions, divergence, and data that does not fit."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from nvil_repro.evaluation.bounds import estimate_bound
+from nvil_repro.training import nvil
+from nvil_repro.training.nvil import Nvil, train
+from nvil_repro.training.trees import leaves, replica
+from tests.training.toys import Bits, rows_of, same, toy_data, toy_settings
+
+ENGINES = [
+    "torch",
+    pytest.param("kernel", marks=pytest.mark.skipif(not find_spec("numba"), reason="needs numba")),
+]
+
+
+def method(**changes: object) -> Nvil:
+    return Nvil(toy_settings(**changes), toy_data().train, toy_data().valid)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_training_raises_the_bound(engine: str) -> None:
+    settings = toy_settings(
+        engine=engine, updates=300, variants=("full",), eval_every=100, validation_samples=10
+    )
+    result = train(settings, toy_data(), progress="off")
+    values = [row["value"] for row in result.history if row["split"] == "train"]
+    assert values[-1] > values[0] + 0.05
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_replica_trains_the_same_alone_and_in_company(engine: str) -> None:
+    """Bit for bit with the compiled engine; torch's vector units round the end of a tensor apart."""
+    settings = toy_settings(engine=engine, variants=("full", "baseline", "none"), seeds=(4, 0))
+    together = train(settings, toy_data(), progress="off")
+    for r, each in enumerate(settings.replicas):
+        alone = train(
+            toy_settings(engine=engine, variants=(each.variant,), seeds=(each.seed,)),
+            toy_data(),
+            progress="off",
+        )
+        if engine == "kernel":
+            assert rows_of(alone, *each) == rows_of(together, *each)
+        for (name, a), (_, b) in zip(leaves(alone.final), leaves(replica(together.final, r)), strict=True):
+            assert torch.equal(a, b) if engine == "kernel" else torch.allclose(a, b, atol=1e-5), name
+
+
+def test_equal_seeds_share_their_start_and_data_and_different_seeds_do_not() -> None:
+    result = train(toy_settings(seeds=(0, 1)), toy_data(), progress="off")
+    at_start = {(r["variant"], r["seed"]): r["value"] for r in result.history if r["updates"] == 0}
+    assert at_start["full", 0] == at_start["none", 0] != at_start["full", 1]
+    plan = method(seeds=(7, 3)).plan(0)
+    assert plan.group.tolist() == [0, 0, 1, 1]
+
+
+def test_divergence_leaves_the_companions_bits_alone() -> None:
+    calm = train(toy_settings(), toy_data(), progress="off")
+    wild = train(toy_settings(rate_scale={"none": 1e40}), toy_data(), progress="off")
+    assert rows_of(wild, "full") == rows_of(calm, "full")
+    assert rows_of(wild, "none") != rows_of(calm, "none")  # control
+    assert wild.diverged.keys() == {1}
+    assert f"diverged at update {wild.diverged[1]}" in rows_of(wild, "none")[-1]
+    for (name, a), (_, b) in zip(leaves(replica(calm.final, 0)), leaves(replica(wild.final, 0)), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_rates_follow_the_variant_and_the_schedule() -> None:
+    scaled = method(rate_scale={"none": 3.0}, anneal_at=(10, 20), inference_rate=2e-3, baseline_rate=0.0)
+    for update, factor in ((0, 1), (9, 1), (10, 0.1), (20, 0.01)):
+        rates = scaled.plan(update).rates
+        assert rates.model.tolist() == pytest.approx([1e-2 * factor, 3e-2 * factor])
+        assert rates.inference.tolist() == pytest.approx([2e-3 * factor, 6e-3 * factor])
+        assert rates.baseline.tolist() == [0, 0]
+
+
+def test_a_shorter_run_is_the_beginning_of_a_longer_one() -> None:
+    """Also where it ends within a chunk: 23 updates, in chunks of 5."""
+    short = train(toy_settings(updates=23), toy_data(), progress="off")
+    nvil_method = method()
+    state = nvil_method.start()
+    nvil_method.advance(state, 0, 5)
+    for first in (5, 10, 15, 20):
+        nvil_method.advance(state, first, 5 if first < 20 else 3)
+    pairs = zip(leaves(state), leaves(short.state), strict=True)
+    assert all(torch.equal(a, b) for (_, a), (_, b) in pairs)
+
+
+def test_the_validation_value_is_the_evaluation_of_the_same_name() -> None:
+    result = train(toy_settings(), toy_data(), progress="off")
+    bound = estimate_bound(replica(result.final, 1), toy_data().valid, samples=2, seed=0, name="valid")
+    row = next(r for r in reversed(result.history) if r["variant"] == "none" and r["split"] == "valid")
+    assert (row["value"], row["stderr"]) == (bound.value.item(), bound.sampling_stderr.item())
+
+
+def test_threads_change_no_number() -> None:
+    for engine in ("torch", "kernel") if find_spec("numba") else ("torch",):
+        settings = toy_settings(engine=engine)
+        assert same(
+            train(settings, toy_data(), progress="off", threads=1),
+            train(settings, toy_data(), progress="off", threads=2),
+        )
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Bits(toy_data().train.float(), toy_data().valid), "train is torch.float32 .*: expected bits"),
+        (Bits(toy_data().train, toy_data().valid * 255), "valid is torch.uint8 .*: expected bits"),
+        (Bits(toy_data().train, toy_data().valid[:0]), "valid is .*: expected bits"),
+        (Bits(toy_data().train, toy_data().valid[:, :4]), "train has 6 columns and valid 4"),
+        (Bits(toy_data().train[:7], toy_data().valid), "batch_size=8: expected at most the 7"),
+    ],
+)
+def test_data_that_does_not_fit_is_refused_before_any_work(data: Bits, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(toy_settings(), data, tmp_path / "run", progress="off")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=r"device=.cuda.: .*set device=.cpu."):
+        nvil.check_splits(toy_settings(device="cuda"), toy_data())
