@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from nvil_repro.models import bernoulli
 from nvil_repro.models.arrays import bits
@@ -92,12 +91,12 @@ def _log_p(net: BeliefNet, x: Tensor, h: Bits) -> Tensor:
     """log P(x, h) of every case with every state: [N, D], h^i [1, C, H_i] -> [R, N, C]."""
     logits, *deeper = p_logits(net, h)
     prior = sum(bernoulli.log_prob(a, above) for a, above in zip(deeper, h, strict=True))
-    return torch.matmul(x, logits.mT) + (prior - softplus(logits).sum(-1))[:, None]
+    return torch.matmul(x, logits.mT) + (prior - bernoulli.softplus(logits).sum(-1))[:, None]
 
 
 def _log_q(net: BeliefNet, x: Tensor, h: Bits) -> Tensor:
     """log Q(h | x) of every case with every state: [N, D], h^i [1, C, H_i] -> [R, N, C]."""
     logits = net.recognition[0](x - net.centre)
-    first = torch.matmul(logits, h[0].mT) - softplus(logits).sum(-1, keepdim=True)
+    first = torch.matmul(logits, h[0].mT) - bernoulli.softplus(logits).sum(-1, keepdim=True)
     pairs = zip(net.recognition[1:], h, h[1:], strict=False)
     return first + sum(bernoulli.log_prob(linear(below), above)[:, None] for linear, below, above in pairs)

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
@@ -76,4 +75,4 @@ def _chunks(
 def _log_prob_shared(linear: Linear, h: Tensor, x: Tensor) -> Tensor:
     """log P(x | h) of h [R, C, K, H] and x [C, D], shared by the K samples: [R, C, K]."""
     logits = linear(h.flatten(1, 2)).view(*h.shape[:-1], -1)
-    return torch.matmul(logits, x[..., None]).squeeze(-1) - softplus(logits).sum(-1)
+    return torch.matmul(logits, x[..., None]).squeeze(-1) - bernoulli.softplus(logits).sum(-1)
