@@ -1,0 +1,136 @@
+"""Independent arithmetic for small nets: probabilities spelled out unit by unit, expectations by enumeration.
+
+Shares nothing with the package but the parameters' container, so that a mistake there is a difference here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.models.linear import Baseline, Linear
+
+
+def random_net(layers: Sequence[int], visible: int = 4, replicas: int = 1, seed: int = 0) -> BeliefNet:
+    """Every parameter drawn, none of them zero or symmetric; float64."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    def linear(rows: int, columns: int) -> Linear:
+        return Linear(normal(replicas, rows, columns), normal(replicas, columns))
+
+    sizes = (visible, *layers)
+    pairs = list(itertools.pairwise(sizes))
+    return BeliefNet(
+        centre=torch.rand(visible, generator=generator, dtype=torch.float64),
+        prior=normal(replicas, sizes[-1]),
+        generative=tuple(linear(above, below) for below, above in pairs),
+        recognition=tuple(linear(below, above) for below, above in pairs),
+        baselines=tuple(Baseline(linear(below, 3), linear(3, 1)) for below, _ in pairs),
+    )
+
+
+def random_bits(*shape: int, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 2, shape, generator=generator).double()
+
+
+def all_states(sizes: Sequence[int]) -> tuple[Tensor, ...]:
+    """Every joint state of layers of these sizes: h^i [C, H_i]."""
+    table = torch.tensor(list(itertools.product([0.0, 1.0], repeat=sum(sizes))), dtype=torch.float64)
+    return table.split(list(sizes), -1)
+
+
+def bernoulli(logits: Tensor, bits: Tensor) -> Tensor:
+    """sum_j log P(bit_j), as log of a probability: [..., H] -> [...]."""
+    one = 1 / (1 + torch.exp(-logits))
+    return torch.log(torch.where(bits == 1, one, 1 - one)).sum(-1)
+
+
+def log_p(net: BeliefNet, x: Tensor, h: Sequence[Tensor], replica: int = 0) -> Tensor:
+    """log P(h^i | h^{i+1}), i = 0..L, of one replica: x [C, D], h^i [C, H_i] -> [L+1, C]."""
+    layers = [x, *h]
+    terms = [
+        bernoulli(above @ f.weight[replica] + f.bias[replica], below)
+        for f, below, above in zip(net.generative, layers, layers[1:], strict=False)
+    ]
+    return torch.stack([*terms, bernoulli(net.prior[replica], h[-1])])
+
+
+def log_q(net: BeliefNet, x: Tensor, h: Sequence[Tensor], replica: int = 0) -> Tensor:
+    """log Q(h^i | h^{i-1}), i = 1..L, of one replica: [L, C]."""
+    below = [x - net.centre, *h]
+    return torch.stack(
+        [
+            bernoulli(b @ f.weight[replica] + f.bias[replica], a)
+            for f, b, a in zip(net.recognition, below, h, strict=False)
+        ]
+    )
+
+
+def log_likelihood(net: BeliefNet, x: Tensor, replica: int = 0) -> Tensor:
+    """log P(x) of every case: [N, D] -> [N]."""
+    h = all_states(net.layers)
+    return torch.stack([log_p(net, v.expand(len(h[0]), -1), h, replica).sum(0).exp().sum().log() for v in x])
+
+
+def bound(net: BeliefNet, x: Tensor, replica: int = 0) -> Tensor:
+    """E_Q[log P(x, h) - log Q(h | x)] of every case, differentiable: [N, D] -> [N]."""
+    h, values = all_states(net.layers), []
+    for v in x:
+        v = v.expand(len(h[0]), -1)
+        p, q = log_p(net, v, h, replica).sum(0), log_q(net, v, h, replica).sum(0)
+        values.append((q.exp() * (p - q)).sum())
+    return torch.stack(values)
+
+
+def inference_gradient(net: BeliefNet, x: Tensor) -> list[Tensor]:
+    """d sum_n L(x_n) / d (weight, bias) of every layer of Q, of replica 0: autograd through the enumeration."""
+    linears = [Linear(*(p.detach().clone().requires_grad_() for p in f)) for f in net.recognition]
+    total = bound(net._replace(recognition=tuple(linears)), x).sum()
+    return [g[0] for g in torch.autograd.grad(total, [p for f in linears for p in f])]
+
+
+def model_gradient(net: BeliefNet, x: Tensor) -> list[Tensor]:
+    """d sum_n L(x_n) / d (prior, then weight and bias of every layer of P), of replica 0."""
+    linears = [Linear(*(p.detach().clone().requires_grad_() for p in f)) for f in net.generative]
+    prior = net.prior.detach().clone().requires_grad_()
+    total = bound(net._replace(generative=tuple(linears), prior=prior), x).sum()
+    return [g[0] for g in torch.autograd.grad(total, [prior, *(p for f in linears for p in f)])]
+
+
+def expectation(
+    net: BeliefNet, x: Tensor, estimator: Callable[[Tensor, tuple[Tensor, ...]], Sequence[Tensor]]
+) -> list[Tensor]:
+    """E of an estimator over the bits of *all* cases of the minibatch x [B, D] jointly, replica 0.
+
+    `estimator(x, h)` takes h^i [J, B, H_i], one row per joint state, and returns tensors [J, ...].
+    """
+    states, cases = all_states(net.layers), len(x)
+    index = torch.tensor(list(itertools.product(range(len(states[0])), repeat=cases)))
+    h = tuple(layer[index] for layer in states)
+    log_weight = torch.zeros(len(index), dtype=torch.float64)
+    for b in range(cases):
+        log_weight += log_q(net, x[b].expand(len(index), -1), [layer[:, b] for layer in h]).sum(0)
+    weight = log_weight.exp()
+    return [torch.tensordot(weight, value, dims=1) for value in estimator(x, h)]
+
+
+def signals(net: BeliefNet, x: Tensor, h: Sequence[Tensor], replica: int = 0) -> Tensor:
+    """Equation 12 by its letter, a double loop over layers and terms: [L, B]."""
+    p, q, depth = log_p(net, x, h, replica), log_q(net, x, h, replica), len(h)
+    rows = []
+    for i in range(1, depth + 1):  # l^i = log P(h^{i-1..L}) - log Q(h^{i..L} | h^{i-1})
+        row = torch.zeros(len(x), dtype=torch.float64)
+        for j in range(i - 1, depth + 1):
+            row = row + p[j]
+        for j in range(i, depth + 1):
+            row = row - q[j - 1]
+        rows.append(row)
+    return torch.stack(rows)
