@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nvil_repro import streams
 from nvil_repro.models import bernoulli
 from nvil_repro.models.linear import Baseline, Linear
-from nvil_repro.streams import normals
 
 
 class BeliefNet(NamedTuple):
@@ -57,12 +57,18 @@ def belief_net(
     """
     sizes = (visible, *layers)
     if not layers or min(sizes) < 1 or not seeds:
-        raise ValueError(f"need positive sizes and at least one seed, got visible={visible}, layers={layers}, seeds={seeds}")
+        raise ValueError(
+            f"need positive sizes and at least one seed, got visible={visible}, layers={layers}, seeds={seeds}"
+        )
     if tuple(train_mean.shape) != (visible,) or not bool(((train_mean >= 0) & (train_mean <= 1)).all()):
-        raise ValueError(f"train_mean must be [{visible}] with entries in [0, 1], got shape {tuple(train_mean.shape)}")
+        raise ValueError(
+            f"train_mean must be [{visible}] with entries in [0, 1], got shape {tuple(train_mean.shape)}"
+        )
 
     def linear(name: str, rows: int, columns: int, deviation: float) -> Linear:
-        weight = torch.stack([normals(seed, f"init/{name}", 0, (rows, columns), dtype) for seed in seeds])
+        weight = torch.stack(
+            [streams.normals(seed, f"init/{name}", 0, (rows, columns), dtype) for seed in seeds]
+        )
         return Linear(weight * deviation, torch.zeros(len(seeds), columns, dtype=dtype))
 
     generative, recognition, baselines = [], [], []
@@ -99,7 +105,9 @@ def log_q_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
 
 def log_p_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
     """log P(h^i | h^{i+1}) in nats, i = 0..L with h^0 = x and the prior last: [L+1, R, B]."""
-    return torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(p_logits(net, h), [x, *h], strict=True)])
+    return torch.stack(
+        [bernoulli.log_prob(a, bits) for a, bits in zip(p_logits(net, h), [x, *h], strict=True)]
+    )
 
 
 def log_weight(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
@@ -125,6 +133,16 @@ def sample_p(net: BeliefNet, uniforms: Sequence[Tensor]) -> tuple[Tensor, ...]:
         above = bernoulli.sample(linear(above), uniform)
         samples.insert(0, above)
     return tuple(samples)
+
+
+def draw(net: BeliefNet, cases: int, seed: int) -> Tensor:
+    """P(x_j = 1 | h^1) at ancestral samples h ~ P: [R, cases, D]; smoother to look at than x itself."""
+    sizes = (len(net.centre), *net.layers)
+    h = sample_p(
+        net,
+        [streams.uniforms(seed, f"draw/{i}", 0, (1, cases, n), net.prior.dtype) for i, n in enumerate(sizes)],
+    )
+    return torch.sigmoid(net.generative[0](h[1]))
 
 
 def parameters(net: BeliefNet) -> Iterator[tuple[str, Tensor]]:

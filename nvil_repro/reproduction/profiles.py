@@ -35,7 +35,7 @@ class Protocol(NamedTuple):
 
 PROTOCOLS = {
     "literal": Protocol("sgd", rate=3e-4, inference_rate=6e-5),
-    "quick": Protocol("sgd", rate=5e-4, inference_rate=1e-4),
+    "quick": Protocol("sgd", rate=3e-3, inference_rate=6e-4),
     "improved": Protocol("momentum", rate=3e-4, inference_rate=6e-5, momentum=0.9, decay=10.0, decay_at=0.8),
 }
 
@@ -103,10 +103,10 @@ class VarianceReduction:
 
 _quickstart = Quickstart(
     layers=(200,),
-    updates=20_000,
+    updates=40_000,
     batch=20,
-    rate=5e-4,
-    inference_rate=1e-4,
+    rate=3e-3,
+    inference_rate=6e-4,
     seed=0,
     eval_every=1_000,
     bound_samples=10,
@@ -116,9 +116,9 @@ _quickstart = Quickstart(
 _variance_reduction = VarianceReduction(
     networks=((200,), (200, 200)),
     variants=VARIANTS,
-    protocols=("quick",),
+    protocols=("literal", "quick"),
     seeds=(0, 1),
-    updates=50_000,
+    updates=15_000,
     batch=20,
     eval_every=1_000,
     bound_samples=10,
@@ -135,7 +135,7 @@ EXPERIMENTS = {
             notebook="00_quickstart.ipynb",
             title="Quick start",
             profiles={
-                "smoke": replace(_quickstart, updates=3_000, eval_every=500, test_cases=1_000),
+                "smoke": replace(_quickstart, updates=4_000, eval_every=500, test_cases=1_000),
                 "quick": _quickstart,
                 "paper": replace(
                     _quickstart, updates=2_000_000, eval_every=20_000, rate=3e-4, inference_rate=6e-5
@@ -155,9 +155,10 @@ EXPERIMENTS = {
             profiles={
                 "smoke": replace(
                     _variance_reduction,
+                    protocols=("quick",),
                     seeds=(0,),
-                    updates=1_000,
-                    eval_every=100,
+                    updates=2_000,
+                    eval_every=200,
                     test_cases=500,
                     gradient_samples=20,
                 ),

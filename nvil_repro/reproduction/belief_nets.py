@@ -1,0 +1,281 @@
+"""What the notebooks on belief networks do between a model and a row: train it, measure it, tabulate it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.evaluation.bounds import estimate_bound
+from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_state
+from nvil_repro.learning.nvil import stack_ingredients
+from nvil_repro.models import bernoulli
+from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.reproduction.notebook import Run
+from nvil_repro.reproduction.profiles import PROTOCOLS, VARIANTS, Protocol
+from nvil_repro.reproduction.results import Row, dims_label, frame, result_row
+from nvil_repro.streams import stream
+from nvil_repro.training.advance import TrainState
+from nvil_repro.training.loop import TrainResult
+from nvil_repro.training.nvil import train
+from nvil_repro.training.optimisers import Optimiser
+from nvil_repro.training.settings import Replica, TrainSettings
+from nvil_repro.training.trees import replica
+
+if TYPE_CHECKING:
+    import pandas
+
+Result = TrainResult[TrainState]
+
+
+_SHARED = ("variant", "seed", "updates", "split", "value", "n", "seconds", "note")  # by history and rows
+
+
+class Panel(NamedTuple):
+    """A panel of Figure 1: a network, h^1 first, under a protocol."""
+
+    layers: tuple[int, ...]
+    protocol: str
+
+
+def train_quickstart(run: Run, data: MnistSplits) -> Result:
+    """One net of the `quickstart` settings, by the full method."""
+    s = run.settings
+    how = Protocol("sgd", rate=s.rate, inference_rate=s.inference_rate)
+    settings = train_settings(run, s.layers, how, ("full",), (s.seed,))
+    return train(settings, data, run.checkpoints, title=f"SBN {dims_label(s.layers)}")
+
+
+def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result]:
+    """Figure 1: every network under every protocol, its variants and seeds side by side.
+
+    An interrupted run goes on from its last checkpoints.
+    """
+    s, results = run.settings, {}
+    for panel in (Panel(layers, protocol) for protocol in s.protocols for layers in s.networks):
+        settings = train_settings(run, panel.layers, PROTOCOLS[panel.protocol], s.variants, s.seeds)
+        label = dims_label(panel.layers)
+        folder = run.checkpoints / f"{label}-{panel.protocol}"
+        results[panel] = train(settings, data, folder, title=f"SBN {label}, {panel.protocol}")
+    return results
+
+
+def train_settings(
+    run: Run, layers: Sequence[int], how: Protocol, variants: Sequence[str], seeds: Sequence[int]
+) -> TrainSettings:
+    """One network's settings under a protocol; the baselines learn at the inference network's rate."""
+    s = run.settings
+    chunk = math.gcd(s.eval_every, 50)
+    anneal = round(how.decay_at * s.updates / chunk) * chunk
+    return TrainSettings(
+        layers=tuple(layers),
+        updates=s.updates,
+        variants=tuple(variants),
+        seeds=tuple(seeds),
+        optimiser=Optimiser(how.optimiser, decay=how.momentum),
+        rate=how.rate,
+        inference_rate=how.inference_rate,
+        baseline_rate=how.inference_rate,
+        anneal_at=(anneal,) if 0 < anneal < s.updates else (),
+        batch_size=s.batch,
+        eval_every=s.eval_every,
+        validation_samples=s.bound_samples,
+        chunk=chunk,
+    )
+
+
+def panel_rows(run: Run, results: Mapping[Panel, Result], data: MnistSplits) -> list[Row]:
+    """All rows of Figure 1: curves, test bounds of the full method, gradient variances."""
+    return [
+        row
+        for panel, result in results.items()
+        for row in (
+            *history_rows(run, result, data.dataset, *panel),
+            *bound_rows(run, result, data, *panel),
+            *variance_rows(run, result, data, *panel),
+        )
+    ]
+
+
+def history_rows(
+    run: Run, result: Result, dataset: str, layers: Sequence[int], protocol: str = ""
+) -> Iterator[Row]:
+    """The validation bound at every evaluation, a row per replica."""
+    for point in result.history:
+        if point["split"] == "valid":
+            yield result_row(
+                run,
+                dataset=dataset,
+                model="SBN",
+                layers=layers,
+                protocol=protocol,
+                metric=point["metric"],
+                **{name: point[name] for name in _SHARED},
+                stderr=None if math.isnan(point["stderr"]) else point["stderr"],
+            )
+
+
+def bound_rows(
+    run: Run, result: Result, data: MnistSplits, layers: Sequence[int], protocol: str = ""
+) -> Iterator[Row]:
+    """The paper's test bound of every replica, at its best validation parameters; NaN where it diverged."""
+    s, x = run.settings, held_out(data, run.settings.test_cases)
+    for r, each in enumerate(replicas(result)):
+        net = replica(result.best.net, r)
+        bound = estimate_bound(net, x, samples=s.bound_samples, seed=each.seed, name="test")
+        diverged = f"diverged at update {result.diverged[r]}" if r in result.diverged else ""
+        yield result_row(
+            run,
+            dataset=data.dataset,
+            model="SBN",
+            layers=layers,
+            protocol=protocol,
+            **each._asdict(),
+            metric="bound",
+            split="test",
+            value=math.nan if diverged else bound.value,
+            stderr=None if diverged else bound.stderr,
+            n=bound.n,
+            updates=result.updates,
+            seconds=result.seconds,
+            note=diverged,
+        )
+
+
+def variance_rows(
+    run: Run, result: Result, data: MnistSplits, layers: Sequence[int], protocol: str = ""
+) -> Iterator[Row]:
+    """How noisy each variant's estimate of one and the same gradient is, summed over layers.
+
+    `gradient_variance` is that of the gradient as it enters the update; `gradient_variance_unscaled` has the divisor
+    of variance normalisation undone. Every variant is measured at the parameters the full method reached, on one
+    minibatch of held-out cases, with the running mean and variance that belong there.
+    """
+    variants = run.settings.variants
+    ingredients = stack_ingredients(variants)
+    x = data.valid[: run.settings.batch]
+    for r, each in enumerate(replicas(result)):
+        if each.variant != "full" or r in result.diverged:
+            continue
+        net = replica(result.best.net, r)
+        state = settled_state(net, x, ingredients, seed=each.seed)
+        draws = run.settings.gradient_samples
+        measured = gradient_variance(net, x, state, ingredients, draws=draws, seed=each.seed)
+        divisors = {
+            "gradient_variance": torch.ones_like(measured.scale),
+            "gradient_variance_unscaled": measured.scale,
+        }
+        for metric, divisor in divisors.items():
+            values = (measured.trace * divisor**2).sum(0)
+            errors = (measured.trace_stderr * divisor**2).square().sum(0).sqrt()
+            for variant, value, error in zip(variants, values, errors, strict=True):
+                yield result_row(
+                    run,
+                    dataset=data.dataset,
+                    model="SBN",
+                    layers=layers,
+                    protocol=protocol,
+                    variant=variant,
+                    seed=each.seed,
+                    metric=metric,
+                    split="valid",
+                    value=value,
+                    stderr=error,
+                    n=draws,
+                    updates=int(result.best.update[r]),
+                )
+
+
+def replicas(result: Result) -> list[Replica]:
+    """Variant and seed of every replica, in order."""
+    found = {row["replica"]: Replica(row["variant"], row["seed"]) for row in result.history}
+    return [found[r] for r in sorted(found)]
+
+
+def final_bounds(rows: Iterable[Row]) -> pandas.DataFrame:
+    """The validation bound at the end, variants down, a column a protocol and network: mean over seeds, nats."""
+    return _last(rows).pivot_table(index="variant", columns=["protocol", "dims"], values="value", sort=False)
+
+
+def variance_table(rows: Iterable[Row]) -> pandas.DataFrame:
+    """Gradient variances, variants down: median over seeds, as used in the update and with the divisor undone."""
+    table = frame(row for row in rows if row.metric.startswith("gradient_variance"))
+    return table.pivot_table(
+        index="variant", columns=["metric", "protocol", "dims"], values="value", aggfunc="median", sort=False
+    )
+
+
+def paper_order(rows: Iterable[Row]) -> pandas.DataFrame:
+    """Each neighbouring pair of Figure 1's curves, best first: by how many nats the one printed above leads at the end.
+
+    Columns: protocol, dims, above, below, lead (mean over seeds of the paired difference), stderr (over seeds, NaN
+    for one), holds (lead > 0; a variant that diverged counts as the worst).
+    """
+    import pandas
+
+    found = []
+    for (protocol, dims), panel in _last(rows).groupby(["protocol", "dims"], sort=False):
+        by_seed = panel.fillna({"value": -math.inf}).pivot(index="seed", columns="variant", values="value")
+        present = [variant for variant in VARIANTS if variant in by_seed]
+        for above, below in pairwise(present):
+            lead = by_seed[above] - by_seed[below]
+            stderr = lead.std() / math.sqrt(len(lead))
+            found.append((protocol, dims, above, below, lead.mean(), stderr, bool(lead.mean() > 0)))
+    columns = ["protocol", "dims", "above", "below", "lead", "stderr", "holds"]
+    return pandas.DataFrame(found, columns=columns)
+
+
+def require_paper_ends(rows: Iterable[Row], protocols: Collection[str]) -> str:
+    """Check that under `protocols` the full method ends best and the one without any technique worst; say so.
+
+    Errors: `AssertionError` naming the panel and the variants that broke the order.
+    """
+    told = []
+    for (protocol, dims), panel in _last(rows).groupby(["protocol", "dims"], sort=False):
+        if protocol in protocols:
+            means = panel.fillna({"value": -math.inf}).groupby("variant")["value"].mean()
+            best, worst = means.idxmax(), means.idxmin()
+            ends = (
+                f"SBN {dims}, {protocol}: best {best} ({means.max():.1f}), worst {worst} ({means.min():.1f})"
+            )
+            if (best, worst) != ("full", "none"):
+                raise AssertionError(f"{ends}; the paper's best is full and its worst none")
+            told.append(ends)
+    return "\n".join(told)
+
+
+def _last(rows: Iterable[Row]) -> pandas.DataFrame:
+    """The last validation row of every replica."""
+    table = frame(row for row in rows if row.metric == "bound" and row.split == "valid")
+    return table.loc[table.groupby(["protocol", "dims", "variant", "seed"], sort=False)["updates"].idxmax()]
+
+
+def held_out(data: MnistSplits, cases: int) -> Tensor:
+    """Test cases [N, D]: all of them, or a random `cases` by a pinned seed.
+
+    Random, because the fixed binarisation's file is in no random order: its first 1,000 cases are harder by 50 nats.
+    Errors: `ValueError` if there are not so many.
+    """
+    if cases > len(data.test):
+        raise ValueError(f"test_cases={cases}: {data.dataset} has {len(data.test):,} test cases")
+    order = stream(0, "held-out cases").permutation(len(data.test)) if cases < len(data.test) else slice(None)
+    return data.test[order][:cases]
+
+
+def independent_pixels(train: Tensor, test: Tensor) -> float:
+    """Mean log-probability in nats of test cases [N, D] if pixels were independent with training frequencies.
+
+    It is what a belief network without hidden units gets (frequencies smoothed by one count each way).
+    """
+    p = (train.sum(0, dtype=torch.float64) + 1) / (len(train) + 2)
+    return float(bernoulli.log_prob(p.logit(), test.double()).mean())
+
+
+def first_layer(net: BeliefNet) -> Tensor:
+    """Generative weights of the visible layer [H_1, D] of the first replica, a picture a hidden unit."""
+    return net.generative[0].weight[0]
