@@ -2,77 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
-from nvil_repro.files import folder_lock, write_atomic
+from nvil_repro.files import folder_lock
 from nvil_repro.training import checkpoints
 from nvil_repro.training.checkpoints import Checkpoint, CheckpointError
 from nvil_repro.training.early_stopping import Best, consider, no_best_yet, stopped
+from nvil_repro.training.history import publish, summary
+from nvil_repro.training.method import Estimate, Method, Schedule, State
 from nvil_repro.training.progress import Progress
-from nvil_repro.training.settings import Replica, Schedule
 from nvil_repro.training.trees import copy_replicas, leaves, restore
-
-COLUMNS = (
-    "replica",
-    "variant",
-    "seed",
-    "updates",
-    "split",
-    "metric",
-    "value",
-    "stderr",
-    "n",
-    "note",
-)  # of metrics.csv
-
-
-class HasNet(Protocol):
-    """A state: a NamedTuple of (nested tuples of) tensors; the parameters are in `net`, replicas first."""
-
-    @property
-    def net(self) -> Any: ...
-
-
-State = TypeVar("State", bound=HasNet)
-
-
-class Estimate(NamedTuple):
-    """An evaluation of R replicas; higher is better."""
-
-    mean: Tensor  # [R]
-    stderr: Tensor  # [R], of the sampling, not of the choice of cases
-    cases: int
-
-
-class Method(Protocol[State]):
-    """What a method supplies. Its randomness is a function of the seeds and the update's number."""
-
-    @property
-    def replicas(self) -> tuple[Replica, ...]: ...
-
-    @property
-    def metric(self) -> str:
-        """The name of what `evaluate` and `advance` return."""
-
-    def start(self) -> State:
-        """The state before the first update."""
-
-    def advance(self, state: State, first_update: int, count: int) -> Tensor:
-        """Run `count` updates in place; the objective on each minibatch, [count, R]."""
-
-    def evaluate(self, state: State) -> Estimate:
-        """The metric on the validation cases; with the same random numbers whenever it is asked."""
 
 
 @dataclass
@@ -165,7 +113,7 @@ def run(
             _train(method, schedule, settings, folder, now, bar)
         copy_replicas(now.state.net, now.best.net, stopped(now.best, schedule.patience))
         if folder is not None:
-            _publish(folder / "metrics.csv", now.history)
+            publish(folder / "metrics.csv", now.history)
     return TrainResult(now.state, now.best, now.history, now.update, now.seconds, now.diverged)
 
 
@@ -267,24 +215,6 @@ def _first_not_finite(objective: Tensor) -> Iterator[tuple[int, int]]:
     bad = ~torch.isfinite(objective)
     for replica in bad.any(0).nonzero().flatten().tolist():
         yield replica, int(bad[:, replica].int().argmax())
-
-
-def summary(history: list[dict[str, Any]]) -> str:
-    """`full -116.8, none -154.1`: the last validation values, each variant's mean over its seeds."""
-    last: dict[str, dict[int, float]] = {}
-    for row in history:
-        if row["split"] == "valid":
-            last.setdefault(row["variant"], {})[row["seed"]] = row["value"]
-    return ", ".join(f"{variant} {sum(by.values()) / len(by):.1f}" for variant, by in last.items())
-
-
-def _publish(path: Path, history: list[dict[str, Any]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    if not path.exists() or path.read_text(encoding="utf-8") != text.getvalue():
-        write_atomic(path, text.getvalue())
 
 
 @contextmanager

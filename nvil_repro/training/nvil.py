@@ -18,9 +18,10 @@ from nvil_repro.models.belief_net import belief_net
 from nvil_repro.streams import uniforms
 from nvil_repro.training import loop
 from nvil_repro.training.advance import Plan, TrainState, advance
-from nvil_repro.training.loop import Estimate, TrainResult
+from nvil_repro.training.loop import TrainResult
+from nvil_repro.training.method import Estimate, Replica
 from nvil_repro.training.optimisers import Rates, moments
-from nvil_repro.training.settings import Replica, TrainSettings
+from nvil_repro.training.settings import TrainSettings
 from nvil_repro.training.trees import clone, replica
 
 
@@ -60,7 +61,7 @@ def train(
 
 @dataclass(frozen=True)
 class Nvil:
-    """NVIL on sigmoid belief networks, a `loop.Method`.
+    """NVIL on sigmoid belief networks, a `method.Method`.
 
     A seed's variants read the same minibatches and uniforms; stream h{i} at index k holds layer i's for the
     updates of chunk k.

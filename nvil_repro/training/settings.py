@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from nvil_repro.files import settings_hash
 from nvil_repro.learning.nvil import ALPHA, VARIANTS
 from nvil_repro.training.advance import default_engine
+from nvil_repro.training.method import Replica, Schedule
 from nvil_repro.training.optimisers import Optimiser
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -20,23 +21,6 @@ ENGINES = ("auto", "kernel", "torch")
 
 class SettingsError(ValueError):
     """A setting that cannot be; the message names it, what was expected and a way out."""
-
-
-class Replica(NamedTuple):
-    """One of the R models that train side by side."""
-
-    variant: str
-    seed: int
-
-
-class Schedule(NamedTuple):
-    """When the loop evaluates, saves and stops; counted in updates, `patience` in evaluations."""
-
-    updates: int
-    eval_every: int
-    chunk: int
-    patience: int | None = None
-    checkpoint_seconds: float = 60.0
 
 
 @dataclass(frozen=True)

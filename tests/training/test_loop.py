@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from nvil_repro.files import folder_lock
-from nvil_repro.training.loop import Estimate, TrainResult, run, summary
-from nvil_repro.training.settings import Replica, Schedule
+from nvil_repro.training.loop import TrainResult, run
+from nvil_repro.training.method import Estimate, Replica, Schedule
 
 
 class Net(NamedTuple):
@@ -144,8 +144,3 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with folder_lock(tmp_path), pytest.raises(RuntimeError, match="is in use by process"):
         play(Script([{}]), tmp_path)
     play(Script([{}]), tmp_path)
-
-
-def test_summary_is_the_mean_over_seeds() -> None:
-    result = run(Script([{10: -1.0}, {10: -2.0}]), Schedule(10, 10, 5, None, 0), {}, progress="off")
-    assert summary(result.history) == "full -1.5"

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from nvil_repro.training.method import Replica
 from nvil_repro.training.optimisers import Optimiser
-from nvil_repro.training.settings import Replica, SettingsError
+from nvil_repro.training.settings import SettingsError
 from tests.training.toys import SETTINGS, toy_settings
 
 BAD = {
