@@ -91,7 +91,7 @@ def bound(net: BeliefNet, x: Tensor, replica: int = 0) -> Tensor:
 
 
 def inference_gradient(net: BeliefNet, x: Tensor) -> list[Tensor]:
-    """d sum_n L(x_n) / d (weight, bias) of every layer of Q, of replica 0: autograd through the enumeration."""
+    """d sum_n L(x_n) / d (weight, bias) of every layer of Q, replica 0, by autograd through enumeration."""
     linears = [Linear(*(p.detach().clone().requires_grad_() for p in f)) for f in net.recognition]
     total = bound(net._replace(recognition=tuple(linears)), x).sum()
     return [g[0] for g in torch.autograd.grad(total, [p for f in linears for p in f])]
