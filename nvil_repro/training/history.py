@@ -10,9 +10,8 @@ from typing import Any
 
 from nvil_repro.files import write_atomic
 
-COLUMNS = (
-    ["replica", "variant", "seed", "updates", "split", "metric", "value", "stderr", "n", "note"]
-)  # no timing: a rerun is the same
+# No timing: the file of a run that was interrupted is the file of one that was not.
+COLUMNS = ("replica", "variant", "seed", "updates", "split", "metric", "value", "stderr", "n", "note")
 
 
 def summary(history: Sequence[Mapping[str, Any]]) -> str:

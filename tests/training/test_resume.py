@@ -52,12 +52,12 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
 @pytest.mark.parametrize(("owner", "name", "after"), POINTS)
-def test_stopped_at_any_call_and_resumed(
-    tmp_path: Path, owner: object, name: str, after: bool, optimiser: str
-) -> None:
-    settings, data = toy_settings(optimiser=Optimiser(optimiser)), toy_data()
+def test_stopped_at_any_call_and_resumed(tmp_path: Path, owner: object, name: str, after: bool) -> None:
+    settings, data = (
+        toy_settings(optimiser=Optimiser("adam")),
+        toy_data(),
+    )  # the one with the most to remember
     straight = train(settings, data, tmp_path / "straight", progress="off")
     stops = 0
     for call in range(1, 40):
@@ -139,12 +139,12 @@ from tests.training.toys import toy_data, toy_settings
 work = Nvil.advance
 Nvil.advance = lambda *a: (time.sleep(0.005), work(*a))[1]
 print("ready", flush=True)
-train(toy_settings(updates=600), toy_data(), sys.argv[1], progress="off")
+train(toy_settings(updates=400), toy_data(), sys.argv[1], progress="off")
 """
 
 
 def test_kill_dash_nine_at_random_moments(tmp_path: Path) -> None:
-    settings = toy_settings(updates=600)
+    settings = toy_settings(updates=400)
     straight = train(settings, toy_data(), tmp_path / "straight", progress="off")
     folder, moments = tmp_path / "killed", random.Random(0)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
@@ -154,13 +154,13 @@ def test_kill_dash_nine_at_random_moments(tmp_path: Path) -> None:
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(moments.uniform(0.1, 0.7))
+            time.sleep(moments.uniform(0.1, 0.4))
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL  # it was still at work
         reached.append(len(list(folder.glob("checkpoint-*.json"))))
     assert any(reached)
     assert same(train(settings, toy_data(), folder, progress="off"), straight)
-    for file in ("metrics.csv", "checkpoint-000000600.safetensors"):
+    for file in ("metrics.csv", "checkpoint-000000400.safetensors"):
         assert (folder / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
 
 
