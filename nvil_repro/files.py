@@ -74,7 +74,7 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "an unnamed process"
             raise FolderBusyError(
-                f"{folder} is in use by {holder}; wait for it to finish, stop it, or choose another results folder"
+                f"{folder} is in use by {holder}; wait for it to finish, stop it, or choose another folder"
             ) from None
         file.seek(0)
         file.truncate()

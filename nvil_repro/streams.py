@@ -7,12 +7,16 @@ disturb one another, and replicas with the same seed see the same minibatches an
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-_FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
+_FLOATS: dict[torch.dtype, Literal["float32", "float64"]] = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+}
 
 
 def stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
@@ -26,11 +30,15 @@ def stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(int.from_bytes(digest, "little"))))
 
 
-def uniforms(seed: int, name: str, index: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+def uniforms(
+    seed: int, name: str, index: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Uniforms in [0, 1) of the given shape, drawn from `stream(seed, name, index)`."""
     return torch.from_numpy(stream(seed, name, index).random(shape, dtype=_FLOATS[dtype]))
 
 
-def normals(seed: int, name: str, index: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
+def normals(
+    seed: int, name: str, index: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Standard normals of the given shape, drawn from `stream(seed, name, index)`."""
     return torch.from_numpy(stream(seed, name, index).standard_normal(shape, dtype=_FLOATS[dtype]))

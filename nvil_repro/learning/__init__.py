@@ -1,0 +1,1 @@
+"""Estimators: from samples to gradients, a few pure functions each."""

@@ -35,14 +35,18 @@ def nvil_gradients(
     q_logits, p_logits = belief_net.q_logits(net, x, h), belief_net.p_logits(net, h)
     q_terms, p_terms = belief_net.log_q_terms(net, x, h), belief_net.log_p_terms(net, x, h)
     if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
-        raise ValueError("the input-dependent baseline is on, but the net has no baselines: switch it off or give them")
+        raise ValueError(
+            "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"
+        )
     idbs = [baseline(inp) for baseline, inp in zip(net.baselines, below, strict=False)]
     values = torch.stack(idbs) if idbs else torch.zeros_like(q_terms)
     signals = signals_of(p_terms, q_terms, values, state, ingredients, alpha)
 
     bits = [x, *h]
     p_errors = [b - torch.sigmoid(logits) for b, logits in zip(bits, p_logits, strict=True)]
-    q_errors = [(b - torch.sigmoid(a)) * l[..., None] for b, a, l in zip(h, q_logits, signals.used, strict=True)]
+    q_errors = [
+        (b - torch.sigmoid(a)) * l[..., None] for b, a, l in zip(h, q_logits, signals.used, strict=True)
+    ]
     switch = torch.as_tensor(ingredients.input_baseline, device=x.device).to(x.dtype)
     residuals = signals.used * (switch[:, None] if switch.ndim else switch)
     gradients = BeliefNet(
@@ -50,7 +54,9 @@ def nvil_gradients(
         prior=p_errors[-1].sum(1),
         generative=tuple(_linear(above, error) for above, error in zip(h, p_errors[:-1], strict=True)),
         recognition=tuple(_linear(inp, error) for inp, error in zip(below, q_errors, strict=True)),
-        baselines=tuple(_baseline(b, inp, l) for b, inp, l in zip(net.baselines, below, residuals, strict=False)),
+        baselines=tuple(
+            _baseline(b, inp, l) for b, inp, l in zip(net.baselines, below, residuals, strict=False)
+        ),
     )
     return gradients, signals
 

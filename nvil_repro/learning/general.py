@@ -84,10 +84,16 @@ def _check(
             "(one for x and each h^i), or one term each"
         )
     if state.mean.shape != (layers,):
-        raise ValueError(f"the signal state has shape {tuple(state.mean.shape)}, expected ({layers},): signal_state({layers})")
+        raise ValueError(
+            f"the signal state has shape {tuple(state.mean.shape)}, expected ({layers},): signal_state({layers})"
+        )
     if ingredients.input_baseline and (baselines is None or len(baselines) != layers):
         given = 0 if baselines is None else len(baselines)
-        raise ValueError(f"the input-dependent baseline is on: give {layers} baselines, one per layer, not {given}")
+        raise ValueError(
+            f"the input-dependent baseline is on: give {layers} baselines, one per layer, not {given}"
+        )
     samples = h if isinstance(h, (tuple, list)) else [h]
     if any(isinstance(part, Tensor) and part.requires_grad for part in samples):
-        raise ValueError("h carries a gradient: NVIL's samples are constants, draw them under torch.no_grad()")
+        raise ValueError(
+            "h carries a gradient: NVIL's samples are constants, draw them under torch.no_grad()"
+        )

@@ -59,7 +59,9 @@ def stack_ingredients(variants: Sequence[str]) -> Ingredients:
     unknown = [name for name in variants if name not in VARIANTS]
     if unknown:
         raise ValueError(f"unknown variant {unknown[0]!r}; choose from {', '.join(VARIANTS)}")
-    return Ingredients(*(torch.tensor(switch) for switch in zip(*(VARIANTS[name] for name in variants), strict=True)))
+    return Ingredients(
+        *(torch.tensor(switch) for switch in zip(*(VARIANTS[name] for name in variants), strict=True))
+    )
 
 
 class SignalState(NamedTuple):
@@ -121,7 +123,7 @@ def signals_of(
     ingredients: Ingredients,
     alpha: float = ALPHA,
 ) -> Signals:
-    """The order of operations of Algorithm 1. `baselines` [L, ..., B] holds C_psi; none of the inputs is differentiated."""
+    """The order of operations of Algorithm 1. `baselines` [L, ..., B] holds C_psi; nothing is differentiated."""
     raw = learning_signals(p_terms, q_terms, ingredients.local_signals)
     reduced = raw - torch.where(_flag(ingredients.input_baseline, raw), baselines, 0.0)
     state = update_state(state, reduced, alpha)

@@ -1,0 +1,1 @@
+"""Conditionals and nets: log-probabilities and samplers, replicas first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -72,7 +73,7 @@ def belief_net(
         return Linear(weight * deviation, torch.zeros(len(seeds), columns, dtype=dtype))
 
     generative, recognition, baselines = [], [], []
-    for i, (below, above) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (below, above) in enumerate(pairwise(sizes)):
         generative.append(linear(f"generative/{i}", above, below, scale))
         recognition.append(linear(f"recognition/{i}", below, above, 1 / math.sqrt(below)))
         hidden = linear(f"baseline/{i}", below, baseline_units, 1 / math.sqrt(below))

@@ -20,7 +20,7 @@ class Linear(NamedTuple):
 
 
 class Baseline(NamedTuple):
-    """C_psi(x), the input-dependent baseline (IDB): one layer of tanh units and one linear output (section 2.3)."""
+    """C_psi(x), the input-dependent baseline (IDB): tanh units and one linear output (section 2.3)."""
 
     hidden: Linear
     output: Linear

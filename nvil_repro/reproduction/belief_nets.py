@@ -22,9 +22,10 @@ from nvil_repro.reproduction.results import Row, dims_label, frame, result_row
 from nvil_repro.streams import stream
 from nvil_repro.training.advance import TrainState
 from nvil_repro.training.loop import TrainResult
+from nvil_repro.training.method import Replica
 from nvil_repro.training.nvil import train
 from nvil_repro.training.optimisers import Optimiser
-from nvil_repro.training.settings import Replica, TrainSettings
+from nvil_repro.training.settings import TrainSettings
 from nvil_repro.training.trees import replica
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ def bound_rows(
             **each._asdict(),
             metric="bound",
             split="test",
-            value=math.nan if diverged else bound.value,
-            stderr=None if diverged else bound.stderr,
+            value=math.nan if diverged else bound.value.item(),
+            stderr=None if diverged else bound.stderr.item(),
             n=bound.n,
             updates=result.updates,
             seconds=result.seconds,

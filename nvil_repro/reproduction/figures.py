@@ -131,7 +131,8 @@ def variance_points(
         height=2.9,
         aspect=1.4,
     )
-    grid.set_axis_labels(f"{label}, log scale", "")
+    grid.set_axis_labels("", "")
+    grid.figure.supxlabel(f"{label}, log scale")
     _title(grid)
     return grid.figure
 

@@ -65,7 +65,9 @@ def advance(
 
 
 @torch.no_grad()
-def _advance_torch(state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int) -> Tensor:
+def _advance_torch(
+    state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int
+) -> Tensor:
     net, bounds = state.net, []
     for t in range(x.shape[1]):
         batch = x[plan.group, t].to(net.prior.dtype)

@@ -57,7 +57,7 @@ def ascend(
     rates: Rates,
     update: int,
 ) -> None:
-    """Move `net` (and `buffers`) in place along `gradients`; `update` counts from 0 and serves Adam's bias correction."""
+    """Move `net` and `buffers` in place along `gradients`; `update`, from 0, serves Adam's bias correction."""
     pairs = zip(parameters(net), parameters(gradients), strict=True)
     for i, ((name, parameter), (_, gradient)) in enumerate(pairs):
         rate: Tensor = getattr(rates, name.split("/")[0])

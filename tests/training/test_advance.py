@@ -15,7 +15,9 @@ from nvil_repro.training.advance import Plan, TrainState, advance
 from nvil_repro.training.optimisers import Optimiser, Rates, moments
 
 VISIBLE, BATCH, UPDATES = 7, 5, 12
-SWITCHES = Ingredients(*(torch.tensor(row) for row in zip(*itertools.product([False, True], repeat=4), strict=True)))
+SWITCHES = Ingredients(
+    *(torch.tensor(row) for row in zip(*itertools.product([False, True], repeat=4), strict=True))
+)
 
 
 def start(
@@ -35,12 +37,16 @@ def start(
     return TrainState(net, signal_state(len(layers), len(groups), dtype), moments(net, rule)), plan
 
 
-def chunk(layers: tuple[int, ...], groups: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, list[Tensor]]:
+def chunk(
+    layers: tuple[int, ...], groups: int, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, list[Tensor]]:
     x = (uniforms(1, "x", 0, (groups, UPDATES, BATCH, VISIBLE)) < 0.3).to(torch.uint8)
     return x, [uniforms(1, f"h{i}", 0, (groups, UPDATES, BATCH, h), dtype) for i, h in enumerate(layers)]
 
 
-def run(engine: str, layers: tuple[int, ...], *args: object, threads: int = 1, **kwargs: object) -> tuple[Tensor, ...]:
+def run(
+    engine: str, layers: tuple[int, ...], *args: object, threads: int = 1, **kwargs: object
+) -> tuple[Tensor, ...]:
     state, plan = start(layers, *args, **kwargs)  # type: ignore[arg-type]
     x, u = chunk(layers, int(plan.group.max()) + 1, state.net.prior.dtype)
     bounds = advance(state, plan, x, u, 0, engine=engine, threads=threads)
@@ -63,8 +69,11 @@ def test_the_comparison_would_notice_one_switch_of_one_replica() -> None:
     flipped.input_baseline[3] = ~flipped.input_baseline[3]
     right, wrong = (run("kernel", (5, 3), s, [0, 1] * 8) for s in (SWITCHES, flipped))
     differs = [(a - b).abs().amax().item() > 1e-6 for a, b in zip(right[1:-2], wrong[1:-2], strict=True)]
-    assert all(differs[i] for i, (name, _) in enumerate(parameters(start((5, 3), SWITCHES, [0] * 16)[0].net))
-               if name.startswith("inference"))
+    assert all(
+        differs[i]
+        for i, (name, _) in enumerate(parameters(start((5, 3), SWITCHES, [0] * 16)[0].net))
+        if name.startswith("inference")
+    )
 
 
 @pytest.mark.parametrize("engine", ["kernel", "torch"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
@@ -29,7 +30,7 @@ def test_every_slice_runs_once_and_in_order(threads: int) -> None:
     for slices in seen.values():
         assert slices[0][0] == 0
         assert slices[-1][1] == 23
-        assert all(a[1] == b[0] for a, b in zip(slices, slices[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(slices))
 
 
 def test_an_error_in_a_thread_reaches_the_caller() -> None:
