@@ -32,11 +32,14 @@ def clone(tree: Tree, device: str | torch.device | None = None) -> Tree:
     return _map(tree, lambda tensor: tensor.detach().to(device or tensor.device, copy=True))
 
 
+def view(tree: Tree, index: int) -> Tree:
+    """Replica `index` alone, R = 1, on the same memory; tensors of fewer than two axes stay whole."""
+    return _map(tree, lambda tensor: tensor[index : index + 1] if tensor.ndim > 1 else tensor)
+
+
 def replica(tree: Tree, index: int) -> Tree:
-    """Replica `index` alone, R = 1, on fresh memory; tensors of fewer than two axes stay whole."""
-    return _map(
-        tree, lambda tensor: (tensor[index : index + 1] if tensor.ndim > 1 else tensor).detach().clone()
-    )
+    """The same on fresh memory."""
+    return clone(view(tree, index))
 
 
 def _map(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nvil_repro.training.trees import clone, copy_replicas, leaves, replica, restore
+from nvil_repro.training.trees import clone, copy_replicas, leaves, replica, restore, view
 
 
 class Pair(NamedTuple):
@@ -38,6 +38,14 @@ def test_a_clone_shares_nothing() -> None:
 
 def test_one_replica_keeps_its_axis_and_the_constants() -> None:
     assert [tuple(tensor.shape) for _, tensor in leaves(replica(pair(), 1))] == [(2,), (1, 3), (1, 3, 4)]
+
+
+def test_a_view_shares_its_memory_and_a_replica_does_not() -> None:
+    original = pair()
+    replica(original, 1).layers[0].fill_(1)
+    assert not original.layers[0].any()
+    view(original, 1).layers[0].fill_(1)
+    assert original.layers[0].tolist() == [[0, 0, 0], [1, 1, 1]]
 
 
 def test_only_marked_replicas_are_copied() -> None:
