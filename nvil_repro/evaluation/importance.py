@@ -43,7 +43,7 @@ def importance_estimate(
 
     Case n draws from the stream (seed, name, first + n), so parts of a data set evaluated apart, each told
     the position of its `first` case, agree with the whole. Memory is bounded, whatever K and N: `chunk`
-    samples are held at a time (by default about 1 MB an array and replica), and any chunk gives the same
+    samples are held at a time (by default about 1 MB an array), and any chunk gives the same
     estimate up to rounding. `progress(done, N)` is called as cases are finished.
     Errors: `ValueError` if `x` is not [N, D] of zeros and ones, or `samples` or `chunk` is not positive.
     """

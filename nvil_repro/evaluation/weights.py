@@ -18,10 +18,9 @@ from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.models.linear import Linear
 from nvil_repro.streams import stream
+from nvil_repro.training.trees import replica
 
-ELEMENTS = (
-    1 << 18
-)  # of a chunk's largest array, a replica: few enough to stay in cache, enough to amortise a call
+ELEMENTS = 1 << 18  # of a chunk's largest array: few enough to stay in cache, enough to amortise a call
 
 
 @torch.no_grad()
@@ -51,25 +50,28 @@ def weight_chunks(
     """Cases in groups: which they are [C], and their log-weights in pieces [R, C, k], k summing to K.
 
     Case 0 of `x` [N, D] uses stream index `first`. No piece holds more than `chunk` samples, all its cases
-    together; by default as many as keep the largest array at `ELEMENTS` elements a replica.
+    together; by default as many as keep the largest array of a replica at `ELEMENTS` elements.
     """
     chunk = chunk or max(1, ELEMENTS // max(len(net.centre), *net.layers))
     group = max(1, chunk // samples)
+    nets = [replica(net, r) for r in range(net.replicas)]
     for start in range(0, len(x), group):
         cases = slice(start, min(start + group, len(x)))
-        yield cases, _chunks(net, x[cases], samples, seed, name, first + start, chunk)
+        yield cases, _chunks(nets, x[cases], samples, seed, name, first + start, chunk)
 
 
 def _chunks(
-    net: BeliefNet, x: Tensor, samples: int, seed: int, name: str, first: int, chunk: int
+    nets: list[BeliefNet], x: Tensor, samples: int, seed: int, name: str, first: int, chunk: int
 ) -> Iterator[Tensor]:
+    """Replica by replica, as a batched product may round differently for another number of replicas."""
+    like = nets[0].prior
     generators = [stream(seed, name, first + i) for i in range(len(x))]
-    dtype = np.float64 if net.prior.dtype == torch.float64 else np.float32
-    x = x.to(net.prior)
+    dtype = np.float64 if like.dtype == torch.float64 else np.float32
+    x = x.to(like)
     for done in range(0, samples, chunk):
-        shape = (min(chunk, samples - done), sum(net.layers))
-        uniforms = torch.from_numpy(np.stack([g.random(shape, dtype=dtype) for g in generators]))
-        yield log_weights(net, x, uniforms.to(net.prior.device))
+        shape = (min(chunk, samples - done), sum(nets[0].layers))
+        uniforms = torch.from_numpy(np.stack([g.random(shape, dtype=dtype) for g in generators])).to(like)
+        yield torch.cat([log_weights(net, x, uniforms) for net in nets])
 
 
 def _log_prob_shared(linear: Linear, h: Tensor, x: Tensor) -> Tensor:
