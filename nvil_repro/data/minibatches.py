@@ -30,6 +30,6 @@ def minibatch_indices(n: int, batch: int, first_update: int, count: int, seed: i
     return torch.from_numpy(cases.reshape(count, batch))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def _permutation(n: int, seed: int, epoch: int) -> np.ndarray:
     return stream(seed, "minibatches", epoch).permutation(n)

@@ -13,6 +13,7 @@ from nvil_repro.learning.closed_form import nvil_gradients
 from nvil_repro.learning.nvil import ALPHA, Ingredients, SignalState
 from nvil_repro.models.belief_net import BeliefNet, sample_q
 from nvil_repro.training.optimisers import Optimiser, Rates, ascend
+from nvil_repro.training.trees import view
 
 
 class TrainState(NamedTuple):
@@ -51,7 +52,7 @@ def advance(
     """Run T updates in place and return the mean single-sample bound of each minibatch, [T, R], in nats.
 
     `x` uint8 [G, T, B, D] holds the minibatches of each stream, `uniforms[i]` [G, T, B, H_{i+1}] its uniforms in the
-    dtype of the parameters. A replica's result does not depend on the other replicas, nor on `threads`.
+    dtype of the parameters. On a CPU a replica's bits do not depend on the other replicas, nor on `threads`.
     A replica that diverges carries NaN from then on and disturbs no other.
     """
     engine = engine or default_engine(state.net.prior.device)
@@ -61,7 +62,20 @@ def advance(
         return advance_kernel(state, plan, x, uniforms, first_update, threads)
     if engine != "torch":
         raise ValueError(f"unknown engine {engine!r}; choose from kernel, torch")
-    return _advance_torch(state, plan, x, uniforms, first_update)
+    if state.net.prior.device.type != "cpu":
+        return _advance_torch(state, plan, x, uniforms, first_update)
+    # One at a time: torch's vector units round the last few elements of a tensor apart from the others.
+    alone = [_replica(state, plan, r) for r in range(state.net.replicas)]
+    return torch.cat([_advance_torch(*one, x, uniforms, first_update) for one in alone], 1)
+
+
+def _replica(state: TrainState, plan: Plan, r: int) -> tuple[TrainState, Plan]:
+    """Replica r alone, its tensors views into those of all."""
+    signals = SignalState(*(part[:, r : r + 1] for part in state.signals))
+    switches = Ingredients(*(torch.as_tensor(switch)[r : r + 1] for switch in plan.ingredients))
+    rates = Rates(*(rate[r : r + 1] for rate in plan.rates))
+    one = TrainState(view(state.net, r), signals, view(state.moments, r))
+    return one, plan._replace(ingredients=switches, rates=rates, group=plan.group[r : r + 1])
 
 
 @torch.no_grad()

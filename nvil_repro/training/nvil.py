@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -48,13 +47,16 @@ def train(
     """Train `settings.replicas` on `data.train`, tracking the bound on `data.valid`.
 
     `folder` keeps checkpoints, so that the same call continues an interrupted run, see `loop.run`; `progress`
-    is bar, lines or off, None to find out which; `threads`, all cores if None, changes the compiled engine's
+    is bar, lines or off, None to find out which; `threads`, as many as torch uses if None, changes the compiled engine's
     speed and no number.
     Errors: `ValueError` if the data is not bits of matching shape; those of `loop.run`.
     """
     check_splits(settings, data)
-    method = Nvil(settings, data.train.to(settings.device), data.valid, threads or _cores())
-    identity = settings.to_dict() | {"data": {"dataset": data.dataset, "sha256": _fingerprint(data)}}
+    method = Nvil(settings, data.train.to(settings.device), data.valid, threads or torch.get_num_threads())
+    identity = settings.to_dict() | {
+        "data": {"dataset": data.dataset, "sha256": _fingerprint(data)},
+        "torch": torch.__version__,  # another version may round otherwise
+    }
     place = None if folder is None else Path(folder)
     return loop.run(method, settings.schedule, identity, place, title=title, progress=progress)
 
@@ -168,7 +170,3 @@ def _fingerprint(data: Splits) -> str:
     for x in (data.train, data.valid):
         digest.update(x.contiguous().numpy().data)
     return digest.hexdigest()[:16]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

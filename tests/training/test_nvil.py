@@ -36,7 +36,7 @@ def test_training_raises_the_bound(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_replica_trains_the_same_alone_and_in_company(engine: str) -> None:
-    """Bit for bit with the compiled engine; torch's vector units round the end of a tensor apart."""
+    """Bit for bit."""
     settings = toy_settings(engine=engine, variants=("full", "baseline", "none"), seeds=(4, 0))
     together = train(settings, toy_data(), progress="off")
     for r, each in enumerate(settings.replicas):
@@ -45,10 +45,9 @@ def test_a_replica_trains_the_same_alone_and_in_company(engine: str) -> None:
             toy_data(),
             progress="off",
         )
-        if engine == "kernel":
-            assert rows_of(alone, *each) == rows_of(together, *each)
+        assert rows_of(alone, *each) == rows_of(together, *each)
         for (name, a), (_, b) in zip(leaves(alone.final), leaves(replica(together.final, r)), strict=True):
-            assert torch.equal(a, b) if engine == "kernel" else torch.allclose(a, b, atol=1e-5), name
+            assert torch.equal(a, b), name
 
 
 def test_equal_seeds_share_their_start_and_data_and_different_seeds_do_not() -> None:

@@ -1,0 +1,40 @@
+"""The README's programs run as they are printed, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.split("\n", 1)[0])
+def test_a_program_runs(program: str) -> None:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_are_programs_and_a_broken_one_is_noticed() -> None:
+    assert len(PROGRAMS) == 2
+    with pytest.raises(AssertionError, match="nvil_los"):
+        test_a_program_runs(PROGRAMS[0].replace("nvil_loss", "nvil_los"))
+
+
+def test_every_command_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"\bmake ([a-z]+)\b", README))
+    assert {"reproduce", "test", "lab", "bench"} <= targets
+    assert [name for name in targets if not re.search(rf"^{name}:", makefile, re.MULTILINE)] == []
+
+
+def test_every_named_file_exists() -> None:
+    named = re.findall(r"`((?:[a-z_]+/)*[a-zA-Z_]+\.(?:py|md|cff|yml))`", README)
+    missing = [name for name in named if not list(ROOT.glob(f"**/{name}"))]
+    assert named
+    assert missing == []
