@@ -22,7 +22,7 @@ from nvil_repro.learning.nvil import Ingredients, SignalState, signal_state
 from nvil_repro.models.arrays import bits as check_bits
 from nvil_repro.models.belief_net import BeliefNet, sample_q
 from nvil_repro.streams import uniforms
-from nvil_repro.training.trees import replica
+from nvil_repro.training.trees import view
 
 FROZEN = 1.0  # alpha: the running mean and variance stay as they are
 
@@ -93,7 +93,7 @@ def exact_gradient_variance(
     Errors: `ValueError` if the net has too many hidden states, or if `x` is not [B, D] of zeros and ones.
     """
     columns = [
-        _exact_row(replica(net, min(row, net.replicas - 1)), x, *_pick(row, state, ingredients))
+        _exact_row(view(net, min(row, net.replicas - 1)), x, *_pick(row, state, ingredients))
         for row in range(_rows(net, ingredients))
     ]
     trace, signal = (torch.stack(column, -1) for column in zip(*columns, strict=True))

@@ -18,7 +18,7 @@ from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.models.linear import Linear
 from nvil_repro.streams import stream
-from nvil_repro.training.trees import replica
+from nvil_repro.training.trees import view
 
 ELEMENTS = 1 << 18  # of a chunk's largest array: few enough to stay in cache, enough to amortise a call
 
@@ -54,7 +54,7 @@ def weight_chunks(
     """
     chunk = chunk or max(1, ELEMENTS // max(len(net.centre), *net.layers))
     group = max(1, chunk // samples)
-    nets = [replica(net, r) for r in range(net.replicas)]
+    nets = [view(net, r) for r in range(net.replicas)]
     for start in range(0, len(x), group):
         cases = slice(start, min(start + group, len(x)))
         yield cases, _chunks(nets, x[cases], samples, seed, name, first + start, chunk)

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from nvil_repro.files import settings_hash
-from nvil_repro.reproduction.profiles import PROFILES, Experiment, known_experiment
+from nvil_repro.reproduction.profiles import PROFILES, PROTOCOLS, Experiment, known_experiment
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.reproduction.rules import Rule, one_of, rules_of
@@ -55,8 +55,9 @@ class Run:
 
 
 def run_hash(experiment: Experiment, settings: Any) -> str:
-    """The settings hash of result rows."""
-    return settings_hash({"experiment": experiment.name, **asdict(settings)})
+    """The settings hash of result rows; a protocol counts with the rates it stands for."""
+    rates = {name: PROTOCOLS[name]._asdict() for name in getattr(settings, "protocols", ())}
+    return settings_hash({"experiment": experiment.name, "rates": rates, **asdict(settings)})
 
 
 def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:

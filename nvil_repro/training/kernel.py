@@ -18,7 +18,6 @@ from numba import njit
 from numba.extending import overload
 from torch import Tensor
 
-from nvil_repro.learning.nvil import Ingredients
 from nvil_repro.models.belief_net import parameters
 from nvil_repro.training.optimisers import MOMENTS
 from nvil_repro.training.schedule import run_interleaved
@@ -42,7 +41,9 @@ def advance_kernel(
     bounds = torch.empty(replicas, updates, dtype=dtype)
     tensors = [p for _, p in parameters(state.net)]
     mean, variance = (part.T.contiguous() for part in state.signals)
-    constants = np.array([plan.alpha, plan.optimiser.decay, plan.optimiser.second_decay, plan.optimiser.epsilon])
+    constants = np.array(
+        [plan.alpha, plan.optimiser.decay, plan.optimiser.second_decay, plan.optimiser.epsilon]
+    )
 
     def replica(r: int) -> tuple[Any, ...]:
         theta = tuple(_matrix(p, r) for p in tensors)
@@ -75,7 +76,22 @@ def _matrix(parameter: Tensor, replica: int) -> np.ndarray:
 
 @_jit
 def _run_replica(
-    x, uniforms, centre, theta, first, second, mean, variance, switches, rates, rule, constants, bounds, begin, end, past
+    x,
+    uniforms,
+    centre,
+    theta,
+    first,
+    second,
+    mean,
+    variance,
+    switches,
+    rates,
+    rule,
+    constants,
+    bounds,
+    begin,
+    end,
+    past,
 ):
     constant_baseline, input_baseline, normalisation, local = switches
     layers, batch = len(uniforms), x.shape[1]
@@ -120,7 +136,9 @@ def _run_replica(
                 log_p[i, b] = _error_row(p_errors[i][b], below[b], work)
         _prior(theta[0], bits[layers - 1], log_p[layers], work)
 
-        bounds[t] = _signals(log_p, log_q, values, mean, variance, used, alpha, constant_baseline, normalisation, local)
+        bounds[t] = _signals(
+            log_p, log_q, values, mean, variance, used, alpha, constant_baseline, normalisation, local
+        )
 
         # All that is read has been read: move the parameters.
         step = _step_constants(rule, constants, past + t)
@@ -128,16 +146,58 @@ def _run_replica(
         for i in range(layers):
             about = centre if i == 0 else no_centre
             w = 1 + 2 * i
-            _update(rows[i + 1], no_centre, p_errors[i], theta[w], theta[w + 1], _pair(first, second, w), rates[0], rule, step, work)
+            _update(
+                rows[i + 1],
+                no_centre,
+                p_errors[i],
+                theta[w],
+                theta[w + 1],
+                _pair(first, second, w),
+                rates[0],
+                rule,
+                step,
+                work,
+            )
             for b in range(batch):
                 for j in range(q_errors[i].shape[1]):
                     q_errors[i][b, j] *= used[i, b]
             w = 1 + 2 * layers + 2 * i
-            _update(rows[i], about, q_errors[i], theta[w], theta[w + 1], _pair(first, second, w), rates[1], rule, step, work)
+            _update(
+                rows[i],
+                about,
+                q_errors[i],
+                theta[w],
+                theta[w + 1],
+                _pair(first, second, w),
+                rates[1],
+                rule,
+                step,
+                work,
+            )
             if input_baseline:
                 a = 1 + 4 * layers + 4 * i
-                _baseline_backward(hidden[i], used[i], theta[a + 2], theta[a + 3], _pair(first, second, a + 2), rates[2], rule, step)
-                _update(rows[i], about, hidden[i], theta[a], theta[a + 1], _pair(first, second, a), rates[2], rule, step, work)
+                _baseline_backward(
+                    hidden[i],
+                    used[i],
+                    theta[a + 2],
+                    theta[a + 3],
+                    _pair(first, second, a + 2),
+                    rates[2],
+                    rule,
+                    step,
+                )
+                _update(
+                    rows[i],
+                    about,
+                    hidden[i],
+                    theta[a],
+                    theta[a + 1],
+                    _pair(first, second, a),
+                    rates[2],
+                    rule,
+                    step,
+                    work,
+                )
 
 
 @_jit

@@ -47,8 +47,8 @@ def train(
     """Train `settings.replicas` on `data.train`, tracking the bound on `data.valid`.
 
     `folder` keeps checkpoints, so that the same call continues an interrupted run, see `loop.run`; `progress`
-    is bar, lines or off, None to find out which; `threads`, as many as torch uses if None, changes the compiled engine's
-    speed and no number.
+    is bar, lines or off, None to find out which; `threads`, as many as torch uses if None, changes the
+    compiled engine's speed and no number.
     Errors: `ValueError` if the data is not bits of matching shape; those of `loop.run`.
     """
     check_splits(settings, data)
