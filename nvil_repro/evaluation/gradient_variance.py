@@ -92,6 +92,7 @@ def exact_gradient_variance(
     With the state frozen the cases of a minibatch are independent, so means and covariances add over cases.
     Errors: `ValueError` if the net has too many hidden states, or if `x` is not [B, D] of zeros and ones.
     """
+    x = check_bits("x", x, len(net.centre)).to(net.prior)
     columns = [
         _exact_row(view(net, min(row, net.replicas - 1)), x, *_pick(row, state, ingredients))
         for row in range(_rows(net, ingredients))

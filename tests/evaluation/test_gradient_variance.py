@@ -153,3 +153,10 @@ def test_too_few_draws_are_refused():
     net, x, state = problem()
     with pytest.raises(ValueError, match="at least 3 draws, got 2"):
         gradient_variance(net, x, state, ROWS, draws=2)
+
+
+def test_cases_that_do_not_fit_are_named():
+    net, x, state = problem()
+    for measure in (gradient_variance, exact_gradient_variance):
+        with pytest.raises(ValueError, match=r"x must be \[cases, 4\]"):
+            measure(net, x[:, :3], state, ROWS)
