@@ -22,7 +22,7 @@ from nvil_repro.learning.nvil import Ingredients, SignalState, signal_state
 from nvil_repro.models.arrays import bits as check_bits
 from nvil_repro.models.belief_net import BeliefNet, sample_q
 from nvil_repro.streams import uniforms
-from nvil_repro.training.trees import view
+from nvil_repro.trees import view
 
 FROZEN = 1.0  # alpha: the running mean and variance stay as they are
 

@@ -18,7 +18,7 @@ from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.models.linear import Linear
 from nvil_repro.streams import stream
-from nvil_repro.training.trees import view
+from nvil_repro.trees import view
 
 ELEMENTS = 1 << 18  # of a chunk's largest array: few enough to stay in cache, enough to amortise a call
 

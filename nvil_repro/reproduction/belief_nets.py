@@ -26,7 +26,7 @@ from nvil_repro.training.method import Replica
 from nvil_repro.training.nvil import train
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import TrainSettings
-from nvil_repro.training.trees import replica
+from nvil_repro.trees import replica
 
 if TYPE_CHECKING:
     import pandas

@@ -13,7 +13,7 @@ from nvil_repro.learning.closed_form import nvil_gradients
 from nvil_repro.learning.nvil import ALPHA, Ingredients, SignalState
 from nvil_repro.models.belief_net import BeliefNet, sample_q
 from nvil_repro.training.optimisers import Optimiser, Rates, ascend
-from nvil_repro.training.trees import view
+from nvil_repro.trees import view
 
 
 class TrainState(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nvil_repro.training.trees import clone, copy_replicas
+from nvil_repro.trees import clone, copy_replicas
 
 
 class Best(NamedTuple):

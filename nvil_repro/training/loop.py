@@ -20,7 +20,7 @@ from nvil_repro.training.early_stopping import Best, consider, no_best_yet, stop
 from nvil_repro.training.history import publish, summary
 from nvil_repro.training.method import Estimate, Method, Schedule, State
 from nvil_repro.training.progress import Progress
-from nvil_repro.training.trees import copy_replicas, leaves, restore
+from nvil_repro.trees import copy_replicas, leaves, restore
 
 
 @dataclass

@@ -21,7 +21,7 @@ from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.method import Estimate, Replica
 from nvil_repro.training.optimisers import Rates, moments
 from nvil_repro.training.settings import TrainSettings
-from nvil_repro.training.trees import clone, replica
+from nvil_repro.trees import clone, replica
 
 
 class Splits(Protocol):

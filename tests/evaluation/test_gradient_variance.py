@@ -9,7 +9,7 @@ from nvil_repro.evaluation import gradient_variance as gv
 from nvil_repro.evaluation.gradient_variance import exact_gradient_variance, gradient_variance, settled_state
 from nvil_repro.learning.closed_form import nvil_gradients
 from nvil_repro.learning.nvil import VARIANTS, Ingredients, SignalState, stack_ingredients
-from nvil_repro.training.trees import replica
+from nvil_repro.trees import replica
 from tests import oracle
 
 ROWS = stack_ingredients(list(VARIANTS))

@@ -8,7 +8,7 @@ import torch
 from nvil_repro.evaluation import weights
 from nvil_repro.evaluation.weights import log_weights, weight_chunks
 from nvil_repro.models.belief_net import log_weight, sample_q
-from nvil_repro.training.trees import replica
+from nvil_repro.trees import replica
 from tests import oracle
 
 EXACT = {"rtol": 0, "atol": 1e-12}

@@ -14,7 +14,7 @@ from nvil_repro.learning.general import nvil_loss
 from nvil_repro.learning.nvil import Ingredients, SignalState
 from nvil_repro.models.belief_net import parameters
 from nvil_repro.models.modules import as_modules
-from nvil_repro.training.trees import replica
+from nvil_repro.trees import replica
 from tests import oracle
 
 ROWS = list(itertools.product([True, False], repeat=4))

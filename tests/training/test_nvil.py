@@ -11,7 +11,7 @@ import torch
 from nvil_repro.evaluation.bounds import estimate_bound
 from nvil_repro.training import nvil
 from nvil_repro.training.nvil import Nvil, train
-from nvil_repro.training.trees import leaves, replica
+from nvil_repro.trees import leaves, replica
 from tests.training.toys import Bits, rows_of, same, toy_data, toy_settings
 
 ENGINES = [

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.settings import TrainSettings
-from nvil_repro.training.trees import leaves
+from nvil_repro.trees import leaves
 
 
 class Bits(NamedTuple):

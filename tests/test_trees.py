@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nvil_repro.training.trees import clone, copy_replicas, leaves, replica, restore, view
+from nvil_repro.trees import clone, copy_replicas, leaves, replica, restore, view
 
 
 class Pair(NamedTuple):
