@@ -1,0 +1,121 @@
+"""Figures say what the rows say, in colours and strokes that differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib
+import numpy
+import pytest
+import torch
+from matplotlib import pyplot
+from matplotlib.colors import to_rgb
+
+from nvil_repro.reproduction.figures import filters, image_grid, learning_curves, save_figure, variance_points
+from nvil_repro.reproduction.notebook import parameters
+from nvil_repro.reproduction.profiles import VARIANTS
+from nvil_repro.reproduction.results import Row
+from nvil_repro.reproduction.style import STROKES, use_style
+
+MakeRow = Callable[..., Row]
+
+
+@pytest.fixture(autouse=True)
+def drawing() -> Iterator[None]:
+    with matplotlib.rc_context():
+        matplotlib.use("agg")
+        yield
+    pyplot.close("all")
+
+
+@pytest.fixture
+def rows(row: MakeRow) -> list[Row]:
+    return [
+        row(
+            dims=dims,
+            variant=name,
+            seed=seed,
+            split="valid",
+            updates=1000 * step,
+            value=-200.0 + 10 * step - place + seed,
+        )
+        for dims in ("200", "200-200")
+        for place, name in enumerate(VARIANTS)
+        for seed in (0, 2)
+        for step in range(5)
+    ]
+
+
+def test_every_variant_has_a_stroke_of_its_own() -> None:
+    assert list(STROKES) == list(VARIANTS)
+    for part in ("label", "colour", "dashes", "marker"):
+        assert len({getattr(stroke, part) for stroke in STROKES.values()}) == len(STROKES)
+
+
+def test_learning_curves(rows: list[Row]) -> None:
+    use_style()
+    figure = learning_curves(rows)
+    assert [axes.get_title() for axes in figure.axes] == ["SBN 200", "SBN 200-200"]
+    best = figure.axes[0].lines[0]
+    assert to_rgb(best.get_color()) == to_rgb(STROKES["full"].colour)
+    assert list(best.get_xdata()) == [0, 1, 2, 3, 4]
+    assert list(best.get_ydata()) == [-199, -189, -179, -169, -159]  # the mean over the seeds
+    labels = [text.get_text() for text in figure.legends[0].texts]
+    assert labels == [stroke.label for stroke in STROKES.values()]
+    assert figure.legends[0].get_title().get_text() == "mnist-fixed"
+
+
+def test_protocols_are_panels_of_their_own(rows: list[Row]) -> None:
+    figure = learning_curves(rows + [row._replace(protocol="literal") for row in rows])
+    assert figure.axes[2].get_title() == "SBN 200, literal protocol"
+
+
+def test_diverged_rows_are_left_out_and_nothing_to_draw_is_said(rows: list[Row]) -> None:
+    bad = [row._replace(value=math.nan, note="diverged") for row in rows]
+    assert len(learning_curves(rows + bad).axes[0].lines[0].get_xdata()) == 5
+    with pytest.raises(ValueError, match="no finite rows of bound on valid"):
+        learning_curves(bad)
+
+
+def test_variance_points(rows: list[Row]) -> None:
+    figure = variance_points(
+        [row._replace(metric="gradient_variance", value=10.0 ** (row.seed or 0)) for row in rows]
+    )
+    assert figure.axes[0].get_xscale() == "log"
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        s.label for s in STROKES.values()
+    ]
+
+
+def test_pictures_are_laid_out_in_reading_order() -> None:
+    images = torch.zeros(3, 4)
+    images[2] = 1.0
+    sheet = image_grid(images, shape=(2, 2), columns=2).axes[0].images[0].get_array()
+    assert sheet.shape == (8, 8)
+    assert sheet[5, 1] == 1.0
+    assert sheet[1, 1] == sheet[1, 5] == 0.0
+
+
+def test_filters_have_one_symmetric_scale() -> None:
+    image = filters(numpy.array([[1.0, -3.0, 0.0, 0.5]]), shape=(2, 2)).axes[0].images[0]
+    assert image.norm.vmin == -image.norm.vmax
+    with pytest.raises(ValueError, match=r"expected an array \[N, 784\].*\[1, 4\]"):
+        filters(numpy.zeros((1, 4)))
+
+
+def test_save_figure(project: Path) -> None:
+    use_style()
+    run = parameters({"profile": "smoke"}, "quickstart")
+    figure, axes = pyplot.subplots()
+    axes.plot([1, 2])
+    path = save_figure(figure, "quickstart_bound", run)
+    first = path.read_bytes()
+    assert path == project.resolve() / "results" / "smoke" / "figures" / "quickstart_bound.svg"
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert save_figure(figure, "quickstart_bound", run).read_bytes() == first
+    axes.plot([2, 1])
+    assert save_figure(figure, "quickstart_bound", run).read_bytes() != first
+    with pytest.raises(ValueError, match='no figure "bound"; declared: quickstart_bound'):
+        save_figure(figure, "bound", run)

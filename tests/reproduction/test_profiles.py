@@ -1,0 +1,125 @@
+"""Every experiment's settings, in every profile, pass the rules that readers' parameters must pass."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from nvil_repro.learning import nvil
+from nvil_repro.reproduction.notebook import run_hash
+from nvil_repro.reproduction.profiles import (
+    EXPERIMENTS,
+    PROFILES,
+    PROTOCOLS,
+    VARIANTS,
+    Experiment,
+    known_experiment,
+    known_profile,
+)
+from nvil_repro.reproduction.rules import Count, Rate, Seeds, rules_of
+
+CASES = [(experiment, profile) for experiment in EXPERIMENTS.values() for profile in PROFILES]
+
+
+def broken(settings: object) -> list[str]:
+    """The fields of settings that break their rule or change when read."""
+    found = []
+    for name, rule in rules_of(type(settings)).items():
+        value = getattr(settings, name)
+        try:
+            if rule.read(value) != value:
+                found.append(name)
+        except ValueError:
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize(("experiment", "profile"), CASES, ids=lambda case: getattr(case, "name", case))
+def test_settings_follow_their_rules(experiment: Experiment, profile: str) -> None:
+    settings = experiment.profiles[profile]
+    assert broken(settings) == []
+    assert broken(replace(settings, updates=0)) == ["updates"]
+
+
+def test_every_experiment_has_every_profile() -> None:
+    for experiment in EXPERIMENTS.values():
+        assert tuple(experiment.profiles) == PROFILES
+        assert len({type(settings) for settings in experiment.profiles.values()}) == 1
+
+
+def test_variants_are_those_of_the_estimator() -> None:
+    assert list(VARIANTS) == list(nvil.VARIANTS) == list(nvil.LABELS)
+
+
+def test_the_literal_protocol_has_the_rates_of_the_paper() -> None:
+    literal = PROTOCOLS["literal"]
+    assert (literal.optimiser, literal.rate, literal.inference_rate) == ("sgd", 3e-4, 6e-5)
+
+
+def test_products_are_rows_and_both_kinds_of_every_figure(tmp_path: Path) -> None:
+    experiment = EXPERIMENTS["variance_reduction"]
+    names = [path.name for path in experiment.products(tmp_path)]
+    assert names[0] == "variance_reduction.csv"
+    assert len(names) == 1 + 2 * len(experiment.figures)
+
+
+def test_the_hash_moves_with_every_setting_and_with_the_rates_behind_a_protocol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment = EXPERIMENTS["variance_reduction"]
+    settings = experiment.profiles["quick"]
+    before = run_hash(experiment, settings)
+    assert before == run_hash(experiment, replace(settings))
+    assert before != run_hash(experiment, replace(settings, updates=settings.updates + 1))
+    name = settings.protocols[0]
+    monkeypatch.setitem(PROTOCOLS, name, PROTOCOLS[name]._replace(rate=0.5))
+    assert before != run_hash(experiment, settings)
+
+
+def test_unknown_names_are_answered_with_the_known() -> None:
+    with pytest.raises(ValueError, match='"quik"; expected one of smoke, quick, paper'):
+        known_profile("quik")
+    with pytest.raises(ValueError, match='"variance"; expected one of quickstart, variance_reduction'):
+        known_experiment("variance")
+
+
+@dataclass(frozen=True)
+class Toy:
+    updates: Count
+    rate: Rate
+    seeds: Seeds
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("updates", True), ("updates", "3"), ("updates", 3.0), ("updates", 0), ("updates", -1), ("updates", None),
+        ("rate", float("nan")), ("rate", float("inf")), ("rate", 0), ("rate", "1e-3"), ("rate", True),
+        ("seeds", 3), ("seeds", []), ("seeds", [0, 0]), ("seeds", [0, -1]), ("seeds", "01"), ("seeds", [True]),
+    ],
+)  # fmt: skip
+def test_rules_refuse(name: str, value: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - a rule has no message of its own
+        rules_of(Toy)[name].read(value)
+
+
+def test_rules_read() -> None:
+    rules = rules_of(Toy)
+    read = {
+        "updates": rules["updates"].read(3),
+        "rate": rules["rate"].read(1),
+        "seeds": rules["seeds"].read([2, 0]),
+    }
+    assert read == asdict(Toy(updates=3, rate=1.0, seeds=(2, 0)))
+    assert type(read["rate"]) is float
+
+
+def test_a_field_without_a_rule_is_a_mistake() -> None:
+    @dataclass(frozen=True)
+    class Loose:
+        updates: int
+
+    with pytest.raises(TypeError, match="updates has no rule"):
+        rules_of(Loose)

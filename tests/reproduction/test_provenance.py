@@ -1,0 +1,73 @@
+"""What names the code behind a number."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nvil_repro import __version__
+from nvil_repro.reproduction.provenance import code_hash, code_version, meaning, notebook_hash
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package in a git clone of its own."""
+    package = tmp_path / "nvil_repro"
+    (package / "learning").mkdir(parents=True)
+    (package / "reproduction").mkdir()
+    (package / "learning" / "nvil.py").write_text('"""Say."""\nRATE = 1\n')
+    (package / "reproduction" / "report.py").write_text("COLOUR = 1\n")
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "x"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    return package
+
+
+def test_a_commit_and_whether_the_tree_differs(package: Path) -> None:
+    clean = code_version(package)
+    assert len(clean) == 12
+    (package / "learning" / "nvil.py").write_text("RATE = 2\n")
+    code_version.cache_clear()
+    assert code_version(package) == f"{clean}+dirty"
+
+
+def test_outside_a_clone_the_release(tmp_path: Path, package: Path) -> None:
+    assert code_version(tmp_path / "elsewhere" / "nvil_repro") == __version__
+    inside = tmp_path / "venv" / "nvil_repro"  # installed into an environment that lies in someone's clone
+    inside.mkdir(parents=True)
+    assert code_version(inside) == __version__
+
+
+def test_the_code_hash_follows_the_mathematics_alone(package: Path) -> None:
+    def now() -> str:
+        code_hash.cache_clear()
+        return code_hash(package)
+
+    before = now()
+    (package / "learning" / "nvil.py").write_text('"""Say more."""\n\nRATE   =   1  # why\n')
+    (package / "reproduction" / "report.py").write_text("COLOUR = 2\n")
+    assert now() == before
+    (package / "learning" / "nvil.py").write_text('"""Say."""\nRATE = 2\n')
+    assert now() != before
+
+
+def test_meaning_drops_docstrings_only() -> None:
+    assert meaning('def f():\n    "doc"\n    return "s"') == meaning('def f(): return "s"  # c')
+    assert meaning('def f(): return "s"') != meaning('def f(): return "t"')
+
+
+def test_a_notebook_is_its_code(tmp_path: Path) -> None:
+    path = tmp_path / "n.ipynb"
+
+    def hashed(code: str, prose: str, outputs: list[str]) -> str:
+        cells = [
+            {"cell_type": "markdown", "source": prose},
+            {"cell_type": "code", "source": code, "outputs": outputs},
+        ]
+        path.write_text(json.dumps({"cells": cells}))
+        return notebook_hash(path)
+
+    assert hashed("a = 1", "x", []) == hashed("a = 1", "y", ["1"]) != hashed("a = 2", "x", [])

@@ -1,0 +1,137 @@
+"""The report is one file that says what was run, shows it, and renders in a browser."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nvil_repro.reproduction.profiles import EXPERIMENTS, VARIANTS
+from nvil_repro.reproduction.report import caveats, duration, render
+from nvil_repro.reproduction.results import ResultsError, Row, write_results
+
+MakeRow = Callable[..., Row]
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="200"><circle cx="160" cy="100" r="80"/></svg>'
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def filled(project: Path, row: MakeRow) -> Path:
+    """A project with results of the quick profile."""
+    folder = project / "results" / "quick"
+    rows = [
+        row(dims=dims, variant=name, seed=seed, split=split, value=-120.0 - 5 * place - seed)
+        for dims in ("200", "200-200")
+        for place, name in enumerate(VARIANTS)
+        for seed in (0, 1)
+        for split in ("valid", "test")
+    ]
+    write_results(folder / "variance_reduction.csv", rows)
+    for figure in EXPERIMENTS["variance_reduction"].figures:
+        (folder / "figures").mkdir(exist_ok=True)
+        (folder / "figures" / f"{figure.name}.svg").write_text(SVG)
+    (folder / "notebooks").mkdir()
+    executed = {"cells": [], "metadata": {"papermill": {"duration": 200.4}}}
+    (folder / "notebooks" / EXPERIMENTS["variance_reduction"].notebook).write_text(json.dumps(executed))
+    return project
+
+
+def test_what_it_holds(filled: Path) -> None:
+    page = render(filled, "quick")
+    assert "<title>NVIL reproduction: quick profile</title>" in page
+    assert page.count("data:image/svg+xml;base64,") == 2
+    assert "Variance reduction (Figure 1) 3 min 20 s" in page
+    assert 'href="notebooks/01_variance_reduction.ipynb"' in page
+    assert "Baseline, IDB, &amp; VN" in page
+    assert '<td class="n">113.1</td>' in page
+    assert "fDARN 500, wake-sleep (97.2)" in page
+
+
+def test_it_asks_nothing_of_the_network(filled: Path) -> None:
+    page = render(filled, "quick")
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+    assert "<script" not in page
+
+
+def test_text_from_rows_is_escaped(filled: Path, row: MakeRow) -> None:
+    path = filled / "results" / "quick" / "variance_reduction.csv"
+    write_results(path, [row(value=math.nan, note="<b>diverged</b>")])
+    page = render(filled, "quick")
+    assert "<b>diverged" not in page
+    assert "&lt;b&gt;diverged" in page
+
+
+def test_nothing_to_report(project: Path) -> None:
+    with pytest.raises(ResultsError, match="holds no results to report; run: nvil-repro run --profile quick"):
+        render(project, "quick")
+
+
+def test_caveats(row: MakeRow) -> None:
+    honest = caveats([row(profile="paper", settings_hash="x")], "paper")
+    assert honest == [
+        "variance_reduction was run with settings the paper profile no longer has; run it again."
+    ]
+    said = " ".join(
+        caveats(
+            [
+                row(dataset="mnist-binarised-seed0", code_version="abc+dirty"),
+                row(variant="none", value=math.nan, note="diverged at update 7"),
+            ],
+            "quick",
+        )
+    )
+    for part in (
+        "far shorter",
+        "mnist-binarised-seed0",
+        "no commit records",
+        "none quick, seed 0: diverged at update 7",
+    ):
+        assert part in said
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (7.6, 200, 7500)] == ["8 s", "3 min 20 s", "2 h 5 min"]
+
+
+PROBE = """
+<script>addEventListener("load", () => {
+  const all = (q) => [...document.querySelectorAll(q)];
+  document.body.dataset.probe = JSON.stringify({
+    rows: all("table.comparison tbody tr:not(.group)").length,
+    images: all("img").map((image) => [image.naturalWidth, image.getBoundingClientRect().width]),
+    wide: document.documentElement.scrollWidth <= innerWidth,
+  });
+});</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize("width", [1200, 500])
+def test_it_renders_in_a_browser(filled: Path, tmp_path: Path, width: int) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(render(filled, "quick").replace("</body>", PROBE + "</body>"))
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        f"--disable-component-update --disable-sync --window-size={width},900 --user-data-dir={tmp_path / 'user'}"
+    )
+    command = [
+        str(CHROMIUM),
+        *flags.split(" --user")[0].split(),
+        f"--user-data-dir={tmp_path / 'user'}",
+        "--dump-dom",
+    ]
+    shown = subprocess.run(
+        [*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+    match = re.search(r'data-probe="([^"]*)"', shown)
+    assert match, shown[:500]
+    probe = json.loads(match[1].replace("&quot;", '"'))
+    assert probe["rows"] == 22
+    assert [natural for natural, _ in probe["images"]] == [320, 320]
+    assert all(drawn > 100 for _, drawn in probe["images"])
+    assert probe["wide"], "the page scrolls sideways; only its tables may"

@@ -1,0 +1,105 @@
+"""`nvil-repro run` from end to end on toy notebooks: order, nothing twice, failures, one owner, clean ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nvil_repro.files import folder_lock
+from nvil_repro.reproduction.profiles import EXPERIMENTS
+from nvil_repro.reproduction.run_command import known_cores
+
+from .conftest import PUBLISH, toy_notebook
+
+RUN = [sys.executable, "-m", "nvil_repro.cli", "run", "--profile", "smoke", "--cores", "2"]
+NOTEBOOK = EXPERIMENTS["quickstart"].notebook
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, *arguments], capture_output=True, text=True, timeout=200)
+
+
+def test_the_whole_way(project: Path) -> None:
+    first = run()
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "[variance_reduction] ready" in first.stdout
+    assert "Comparison with the paper, smoke profile" in first.stdout
+    results = project / "results" / "smoke"
+    assert f"Report: {results.resolve() / 'report.html'}" in first.stdout
+    assert all(path.is_file() for experiment in EXPERIMENTS.values() for path in experiment.products(results))
+    assert any(entry["ours"] == 130.5 for entry in json.loads((results / "comparison.json").read_text()))
+
+    again = run()
+    assert again.returncode == 0
+    assert "ready" not in again.stdout
+
+    (project / "nvil_repro" / "learning" / "nvil.py").open("a").write("\nMORE = 1\n")
+    changed = run("quickstart")
+    assert "[quickstart] ready" in changed.stdout
+
+    toy_notebook(project / "notebooks" / NOTEBOOK, "quickstart", 'raise RuntimeError("no luck")')
+    failed = run("quickstart")
+    assert failed.returncode == 1
+    assert "RuntimeError: no luck" in failed.stdout
+    assert str(results / "notebooks") in failed.stderr
+    assert "no luck" in (results / "notebooks" / NOTEBOOK).read_text()
+    assert not (results / "quickstart.csv").exists()
+
+
+def test_one_owner(project: Path) -> None:
+    with folder_lock(project / "results" / "smoke"):
+        refused = run("quickstart")
+    assert refused.returncode == 2
+    assert "is in use by process" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (project / "results" / "smoke" / "notebooks").exists()
+
+
+@pytest.fixture
+def sleeping(project: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run whose notebook sleeps once, then finishes when run again."""
+    nap = "import pathlib, time\nif not pathlib.Path('slept').exists():\n"
+    nap += "    open('slept', 'w').close()\n    time.sleep(99)\n"
+    toy_notebook(project / "notebooks" / NOTEBOOK, "quickstart", nap + PUBLISH)
+    process = subprocess.Popen(
+        [*RUN, "quickstart"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        if (project / "slept").exists():
+            break
+        time.sleep(0.1)
+    yield process
+    process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_stopped_it_leaves_no_process_and_goes_on(
+    project: Path, sleeping: subprocess.Popen[str], number: signal.Signals
+) -> None:
+    import psutil
+
+    family = psutil.Process(sleeping.pid).children(recursive=True)
+    assert any("ipykernel" in " ".join(process.cmdline()) for process in family)
+    sleeping.send_signal(number)
+    assert sleeping.wait(30) == (-number if number == signal.SIGKILL else 130)
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
+    assert not (project / "results" / "smoke" / "quickstart.csv").exists()
+    again = run("quickstart")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert (project / "results" / "smoke" / "quickstart.csv").is_file()
+
+
+def test_cores() -> None:
+    assert known_cores("3") == 3
+    assert known_cores("all") >= 1
+    for bad in ("0", "-1", "two", ""):
+        with pytest.raises(ValueError, match="whole number"):
+            known_cores(bad)
