@@ -43,9 +43,7 @@ def nvil_minibatch(
     not binary.
     """
     if net.replicas != 1:
-        raise ValueError(
-            f"the net has {net.replicas} replicas: pick one with training.trees.replica(net, index)"
-        )
+        raise ValueError(f"the net has {net.replicas} replicas: pick one with trees.replica(net, index)")
     if len(h) != len(net.layers):
         raise ValueError(
             f"h has {len(h)} layers, expected {len(net.layers)}: bits [B, H_i] of every hidden layer"

@@ -72,7 +72,7 @@ def train_settings(
     """One network's settings under a protocol; the baselines learn at the inference network's rate."""
     s = run.settings
     chunk = math.gcd(s.eval_every, 50)
-    anneal = round(how.decay_at * s.updates / chunk) * chunk
+    anneal = round(how.anneal_at * s.updates / chunk) * chunk
     return TrainSettings(
         layers=tuple(layers),
         updates=s.updates,

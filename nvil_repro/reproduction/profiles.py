@@ -22,21 +22,20 @@ VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
 
 class Protocol(NamedTuple):
     """How parameters move. Rates multiply gradients *summed* over the minibatch, as in the paper; they are
-    divided by `decay` after the fraction `decay_at` of the updates.
+    divided by ten after the fraction `anneal_at` of the updates.
     """
 
     optimiser: str
     rate: float
     inference_rate: float
     momentum: float = 0.0
-    decay: float = 1.0
-    decay_at: float = 1.0
+    anneal_at: float = 1.0
 
 
 PROTOCOLS = {
     "literal": Protocol("sgd", rate=3e-4, inference_rate=6e-5),
     "quick": Protocol("sgd", rate=3e-3, inference_rate=6e-4),
-    "improved": Protocol("momentum", rate=3e-4, inference_rate=6e-5, momentum=0.9, decay=10.0, decay_at=0.8),
+    "improved": Protocol("momentum", rate=3e-4, inference_rate=6e-5, momentum=0.9, anneal_at=0.8),
 }
 
 Binarisation = Annotated[str, one_of("auto", "fixed", "pinned")]

@@ -1,0 +1,175 @@
+"""What lies between a trained net and a row, on nets small enough to enumerate."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.evaluation.bounds import estimate_bound
+from nvil_repro.evaluation.exact import exact_log_likelihood
+from nvil_repro.models.belief_net import belief_net
+from nvil_repro.reproduction import belief_nets
+from nvil_repro.reproduction.notebook import Run, parameters
+from nvil_repro.reproduction.profiles import PROTOCOLS
+from nvil_repro.reproduction.results import Row
+from nvil_repro.trees import replica
+
+VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
+
+
+@pytest.fixture(scope="module")
+def data() -> MnistSplits:
+    generator = torch.Generator().manual_seed(1)
+    bits = (torch.rand(140, 30, generator=generator) < torch.rand(30, generator=generator)).to(torch.uint8)
+    return MnistSplits(bits[:60], bits[60:100], bits[100:], "toy")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    chosen: dict[str, Any] = {"networks": [[3], [3, 2]], "protocols": ["quick"], "seeds": [0, 1]}
+    sizes = {"updates": 20, "batch": 10, "eval_every": 10, "test_cases": 40, "gradient_samples": 5}
+    folder = str(tmp_path_factory.mktemp("results"))
+    return parameters({"profile": "smoke", **chosen, **sizes, "results_dir": folder}, "variance_reduction")
+
+
+@pytest.fixture(scope="module")
+def results(run: Run, data: MnistSplits) -> dict[belief_nets.Panel, belief_nets.Result]:
+    return belief_nets.train_panels(run, data)
+
+
+@pytest.fixture(scope="module")
+def rows(run: Run, results: dict[belief_nets.Panel, belief_nets.Result], data: MnistSplits) -> list[Row]:
+    return belief_nets.panel_rows(run, results, data)
+
+
+def test_every_panel_variant_and_seed_has_its_rows(rows: list[Row]) -> None:
+    assert {(r.dims, r.protocol) for r in rows} == {("3", "quick"), ("2-3", "quick")}
+    curve = [r for r in rows if r.dims == "3" and r.split == "valid" and r.metric == "bound"]
+    assert sorted((r.variant, r.seed, r.updates) for r in curve) == sorted(
+        (v, s, u) for v in VARIANTS for s in (0, 1) for u in (0, 10, 20)
+    )
+    tests = [r for r in rows if r.split == "test"]
+    assert len(tests) == 2 * 5 * 2
+    assert {(r.metric, r.n) for r in tests} == {("bound", 40)}
+
+
+def test_a_test_row_is_the_bound_of_that_replica(
+    rows: list[Row], results: dict[belief_nets.Panel, belief_nets.Result], data: MnistSplits
+) -> None:
+    result = results[belief_nets.Panel((3, 2), "quick")]
+    names = [(each.variant, each.seed) for each in belief_nets.replicas(result)]
+    net = replica(result.best.net, names.index(("vn", 1)))
+    expected = estimate_bound(net, data.test, samples=10, seed=1, name="test")
+    found = {(r.variant, r.seed): r for r in rows if r.dims == "2-3" and r.split == "test"}
+    assert (found["vn", 1].value, found["vn", 1].stderr) == (expected.value.item(), expected.stderr.item())
+    assert found["none", 1].value != expected.value.item()  # control
+
+
+def test_variance_is_the_same_with_normalisation_undone(rows: list[Row]) -> None:
+    """At equal parameters VN divides the gradient by a number, and that is all it does."""
+    panel = [r for r in rows if r.dims == "3" and r.seed == 0]
+    used = {r.variant: r.value for r in panel if r.metric == "gradient_variance"}
+    undone = {r.variant: r.value for r in panel if r.metric == "gradient_variance_unscaled"}
+    assert undone["baseline_vn"] == pytest.approx(undone["baseline"], rel=1e-5)
+    assert undone["vn"] == pytest.approx(undone["none"], rel=1e-5)
+    assert used["none"] == undone["none"]
+    assert used["vn"] < 0.99 * undone["vn"]  # control: there is a divisor
+    assert undone["none"] > 1.5 * undone["baseline"]
+
+
+def test_a_diverged_replica_is_a_row_of_nan(
+    run: Run, data: MnistSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wild = PROTOCOLS["quick"]._replace(rate=1e38, inference_rate=1e38)
+    monkeypatch.setitem(PROTOCOLS, "quick", wild)
+    settings = belief_nets.train_settings(run, (3,), wild, ("none",), (0,))
+    result = belief_nets.train(settings, data, progress="off")
+    row = next(belief_nets.bound_rows(run, result, data, (3,), "quick"))
+    assert math.isnan(row.value)
+    assert row.note.startswith("diverged at update ")
+    assert list(belief_nets.variance_rows(run, result, data, (3,), "quick")) == []
+
+
+class Curve(NamedTuple):
+    variant: str
+    values: tuple[float, float]  # at the end, of two seeds
+
+
+def curves(*ends: Curve, row: Any) -> list[Row]:
+    return [
+        row(variant=c.variant, seed=seed, value=value - drop, updates=updates, split="valid", note="as given")
+        for c in ends
+        for seed, value in enumerate(c.values)
+        for updates, drop in ((0, 50.0), (100, 0.0))
+    ]
+
+
+PRINTED = [Curve(v, (-100.0 - i, -102.0 - 3 * i)) for i, v in enumerate(VARIANTS)]
+
+
+def test_order_compares_neighbours_seed_by_seed(row: Any) -> None:
+    order = belief_nets.paper_order(curves(*PRINTED, row=row))
+    assert list(zip(order["above"], order["below"], strict=True)) == list(
+        zip(VARIANTS, VARIANTS[1:], strict=False)
+    )
+    assert order["lead"].tolist() == [2.0] * 4
+    assert order["stderr"].tolist() == [1.0] * 4
+    assert order["holds"].all()
+
+
+def test_order_and_ends_notice_a_swap_and_a_divergence(row: Any) -> None:
+    swapped = [Curve("full", (-101.5, -106.0)), *PRINTED[1:]]
+    assert belief_nets.paper_order(curves(*swapped, row=row))["holds"].tolist() == [False, True, True, True]
+    with pytest.raises(AssertionError, match="SBN 200, quick: best baseline_vn .* the paper's best is full"):
+        belief_nets.require_paper_ends(curves(*swapped, row=row), {"quick"})
+    diverged = [*PRINTED[:1], Curve("baseline_vn", (math.nan, math.nan)), *PRINTED[2:]]
+    with pytest.raises(AssertionError, match="worst baseline_vn"):
+        belief_nets.require_paper_ends(curves(*diverged, row=row), {"quick"})
+
+
+def test_ends_are_required_of_the_named_protocols_alone(row: Any) -> None:
+    told = belief_nets.require_paper_ends(curves(*PRINTED, row=row), {"quick"})
+    assert told == "SBN 200, quick: best full (-101.0), worst none (-109.0)"
+    assert belief_nets.require_paper_ends(curves(*reversed(PRINTED[1:]), row=row), {"improved"}) == ""
+
+
+def test_independent_pixels_are_a_net_without_weights(data: MnistSplits) -> None:
+    p = (data.train.sum(0, dtype=torch.float64) + 1) / (len(data.train) + 2)
+    net = belief_net(30, (2,), [0], train_mean=p, scale=0.0, dtype=torch.float64)
+    net.generative[0].bias.copy_(p.logit())
+    exact = exact_log_likelihood(net, data.test).mean().item()
+    assert belief_nets.independent_pixels(data.train, data.test) == pytest.approx(exact, abs=1e-12)
+    assert belief_nets.independent_pixels(data.test, data.test) != pytest.approx(exact, abs=1e-3)  # control
+
+
+def test_held_out_cases_are_a_fixed_random_subset(data: MnistSplits) -> None:
+    numbered: Tensor = torch.arange(40)[:, None].expand(40, 30)
+    splits = data._replace(test=numbered)
+    some = belief_nets.held_out(splits, 10)[:, 0].tolist()
+    assert len(set(some)) == 10
+    assert some == belief_nets.held_out(splits, 10)[:, 0].tolist()
+    assert some != list(range(10))
+    assert torch.equal(belief_nets.held_out(splits, 40), numbered)
+    with pytest.raises(ValueError, match="test_cases=41: toy has 40 test cases"):
+        belief_nets.held_out(splits, 41)
+
+
+def test_annealing_falls_on_a_chunk(run: Run) -> None:
+    how = PROTOCOLS["quick"]._replace(anneal_at=0.52)
+    settings = belief_nets.train_settings(run, (3,), how, ("full",), (0,))
+    assert settings.anneal_at == (10,)
+    assert belief_nets.train_settings(run, (3,), PROTOCOLS["quick"], ("full",), (0,)).anneal_at == ()
+
+
+def test_first_layer_is_a_picture_a_unit(
+    run: Run, results: dict[belief_nets.Panel, belief_nets.Result]
+) -> None:
+    result = results[belief_nets.Panel((3,), "quick")]
+    assert belief_nets.first_layer(result.best.net).shape == (3, 30)
+    assert Path(run.results_dir).is_dir()
