@@ -25,6 +25,7 @@ from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.method import Replica
 from nvil_repro.training.nvil import train
 from nvil_repro.training.optimisers import Optimiser
+from nvil_repro.training.progress import Progress
 from nvil_repro.training.settings import TrainSettings
 from nvil_repro.trees import replica
 
@@ -92,15 +93,15 @@ def train_settings(
 
 def panel_rows(run: Run, results: Mapping[Panel, Result], data: MnistSplits) -> list[Row]:
     """All rows of Figure 1: curves, test bounds of the full method, gradient variances."""
-    return [
-        row
-        for panel, result in results.items()
-        for row in (
-            *history_rows(run, result, data.dataset, *panel),
-            *bound_rows(run, result, data, *panel),
-            *variance_rows(run, result, data, *panel),
-        )
-    ]
+    rows: list[Row] = []
+    with Progress(len(results), "Measuring", unit="panel") as progress:
+        for panel, result in results.items():
+            rows += history_rows(run, result, data.dataset, *panel)
+            rows += bound_rows(run, result, data, *panel)
+            rows += variance_rows(run, result, data, *panel)
+            progress.step(1)
+            progress.report(f"SBN {dims_label(panel.layers)}, {panel.protocol}")
+    return rows
 
 
 def history_rows(
@@ -124,9 +125,11 @@ def history_rows(
 def bound_rows(
     run: Run, result: Result, data: MnistSplits, layers: Sequence[int], protocol: str = ""
 ) -> Iterator[Row]:
-    """The paper's test bound of every replica, at its best validation parameters; NaN where it diverged."""
+    """The paper's test bound of the full method, at its best validation parameters; NaN where it diverged."""
     s, x = run.settings, held_out(data, run.settings.test_cases)
     for r, each in enumerate(replicas(result)):
+        if each.variant != "full":
+            continue
         net = replica(result.best.net, r)
         bound = estimate_bound(net, x, samples=s.bound_samples, seed=each.seed, name="test")
         diverged = f"diverged at update {result.diverged[r]}" if r in result.diverged else ""
