@@ -1,0 +1,1 @@
+"""How fast an update is, beside its peers and beside the matrix products alone. Nothing asserts a time."""

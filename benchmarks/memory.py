@@ -1,0 +1,39 @@
+"""Peak memory of the figure's training, both panels one after the other, measured in a process of its own."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.timing import cores
+from benchmarks.work import Bits, Work, generated_bits, mnist_bits
+
+PANELS = ((200,), (200, 200))
+
+
+def peak_megabytes(data: str = "mnist", chunks: int = 4) -> float:
+    """Of loading the data and a few hundred updates of each panel's five variants. `data` is mnist or generated."""
+    command = [sys.executable, "-m", "benchmarks.memory", data, str(chunks)]
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout.split()[-1])
+
+
+def train_panels(data: Bits, chunks: int) -> None:
+    """`chunks` chunks of each panel, with the evaluations at their start and end, as the notebook trains them."""
+    from dataclasses import replace
+
+    from nvil_repro.training.nvil import train
+
+    for layers in PANELS:
+        settings = Work(data, layers=layers).settings
+        length = chunks * settings.chunk
+        train(replace(settings, updates=length, eval_every=length), data, progress="off", threads=cores())
+
+
+if __name__ == "__main__":
+    train_panels(mnist_bits() if sys.argv[1] == "mnist" else generated_bits(), int(sys.argv[2]))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak / (2**20 if sys.platform == "darwin" else 2**10))

@@ -1,0 +1,160 @@
+"""The benchmarks run, at a tiny size, and report the documented keys. What they measure is nobody's promise."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmarks import memory, update
+from benchmarks.floor import multiply_adds
+from benchmarks.peers import autograd, general, optimiser
+from benchmarks.pyro_peer import pyro_elbo
+from benchmarks.rows import KEYS, Row, as_json, as_table
+from benchmarks.scaling import scaling
+from benchmarks.timing import Way, milliseconds
+from benchmarks.work import Bits, Work, generated_bits
+from nvil_repro.learning.nvil import VARIANTS
+
+Peer = Callable[[Work], list[Way]]
+
+
+@pytest.fixture(scope="module")
+def data() -> Bits:
+    return generated_bits(cases=60, visible=12)
+
+
+def tiny(data: Bits) -> Work:
+    return Work(data, layers=(4, 3), batch=5, chunk=2)
+
+
+def test_every_contender_has_a_row_with_the_documented_keys(data: Bits) -> None:
+    rows = list(update.beside_peers("tiny", tiny(data), seconds=0))
+    records = json.loads(as_json(rows))
+    assert [tuple(record) for record in records] == [KEYS] * 4
+    assert {"name", "ours_ms", "peer", "peer_ms", "floor_ms", "ratio_peer", "ratio_floor", "machine"} < set(
+        KEYS
+    )
+    for record in records:
+        assert record["ours_ms"] > 0
+        assert record["floor_ms"] > 0
+        if record["peer_ms"] is not None:
+            assert record["ratio_peer"] == pytest.approx(record["peer_ms"] / record["ours_ms"])
+    assert "torch" in records[0]["machine"]
+
+
+def test_without_pyro_its_row_says_so(data: Bits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(update, "pyro_version", lambda: None)
+    monkeypatch.setattr(update, "pyro_elbo", lambda work: [])
+    row = next(update.beside_peers("tiny", tiny(data), seconds=0))
+    assert row.peer == "Pyro TraceGraph_ELBO"
+    assert "not installed" in row.note
+    record = json.loads(as_json([row]))[0]
+    assert record["peer_ms"] is record["ratio_peer"] is None
+
+
+def test_the_figure_and_the_scaling_have_their_rows(data: Bits) -> None:
+    rows = list(update.figure(data, seconds=0, megabytes=123.4))
+    assert [row.name for row in rows] == ["panel SBN 200", "panel SBN 200-200", "both panels"]
+    assert "peak memory 123 MB" in rows[-1].note
+    names = [row.name for row in scaling(data, 0, replicas=(1, 3), hidden=(4,), batches=(5, 10))]
+    assert names == ["1 replica", "3 replicas", "SBN 4-4", "minibatch 5", "minibatch 10"]
+    memory.train_panels(data, chunks=1)
+
+
+def test_the_minutes_of_the_figure() -> None:
+    """Five models, two million updates each, a millisecond an update: ten thousand seconds."""
+    work = Work(generated_bits(cases=60, visible=12))
+    assert update._minutes([work], [1.0]) == pytest.approx(10_000 / 60)
+
+
+def test_main_prints_json_or_a_table(
+    data: Bits, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    rows = [Row("a", 0.5, "peer", 15.0, 0.25), Row("b", 0.5)]
+    monkeypatch.setattr(update, "mnist_bits", lambda: data)
+    monkeypatch.setattr(update, "_rows", lambda data: iter(rows))
+    assert update.main(json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(r["ratio_peer"], r["ratio_floor"]) for r in found] == [(30.0, 2.0), (None, None)]
+    assert update.main() == 0
+    assert as_table(rows) in capsys.readouterr().out
+
+
+def test_rounds_are_interleaved_and_the_fastest_way_of_a_contender_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls, now = [], [0.0]
+    monkeypatch.setattr("benchmarks.timing.time.perf_counter", lambda: now[0])
+
+    def way(name: str, cost: float) -> Way:
+        def run() -> None:
+            calls.append(name)
+            now[0] += cost
+
+        return Way(run, updates=10)
+
+    found = milliseconds(
+        {"a": [way("slow", 2.0), way("fast", 1.0)], "b": [way("b", 3.0)], "none": []}, 0, least=2
+    )
+    assert calls == ["slow", "slow", "fast", "fast", "b", "b"] * 2
+    assert (found["a"], found["b"]) == pytest.approx((100.0, 300.0))
+    assert math.isnan(found["none"])
+
+
+def test_the_products_of_the_net_in_the_paper() -> None:
+    """All baselines on: forward and gradient of 492,500 weights for 20 cases."""
+    wide = Work(generated_bits(cases=60, visible=784), variants=("full",))
+    weights = 2 * (784 * 200 + 200 * 200) + (784 + 200 + 2) * 100
+    assert multiply_adds(wide) == 2 * 20 * weights
+    assert multiply_adds(Work(wide.data, variants=("vn",))) < multiply_adds(wide)
+
+
+def parameters_after(peer: Peer, work: Work, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """Of every replica, after three updates in which a unit is on where its probability exceeds a half."""
+    models: list[list[nn.Module]] = []
+
+    def remember(work: Work, *modules: nn.Module) -> torch.optim.SGD:
+        models.append([*modules[:2], *modules[2]])  # type: ignore[misc]
+        return optimiser(work, *modules)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("benchmarks.peers.optimiser", remember)
+    monkeypatch.setattr("torch.bernoulli", lambda mean: (mean > 0.5).float())
+    monkeypatch.setattr("nvil_repro.models.bernoulli.sample", lambda logits, uniforms: (logits > 0).float())
+    way = peer(work)[0]
+    for _ in range(3):
+        way.run()
+    return [p for model in models for module in model for p in module.parameters()]
+
+
+def test_the_plain_loop_does_the_work_of_the_general_road(
+    data: Bits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, ours = (parameters_after(peer, tiny(data), monkeypatch) for peer in (autograd, general))
+    assert len(plain) == len(ours) > 0
+    for p, q in zip(plain, ours, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-7)
+    other = parameters_after(general, replace(tiny(data), variants=tuple(reversed(VARIANTS))), monkeypatch)
+    assert any(not torch.allclose(p, q, rtol=1e-6, atol=1e-7) for p, q in zip(other, ours, strict=True))
+
+
+def test_pyro_moves_every_parameter(data: Bits) -> None:
+    pyro = pytest.importorskip("pyro")
+    pyro.clear_param_store()
+    way = pyro_elbo(replace(tiny(data), variants=("full",)))[0]
+    way.run()
+    weights = {name: p.clone() for name, p in pyro.get_param_store().items() if not name.startswith("_")}
+    assert {name[0] for name in weights} == {"p", "q", "c"}
+    for _ in range(3):
+        way.run()
+    still = [
+        name
+        for name, p in pyro.get_param_store().items()
+        if name in weights and torch.equal(p, weights[name])
+    ]
+    assert not still
