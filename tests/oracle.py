@@ -11,11 +11,19 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.models.linear import Baseline, Linear
+from nvil_repro.models.belief_net import SBN, Architecture, BeliefNet
+from nvil_repro.models.linear import NONE, Baseline, Conditional, Linear
+
+FULL = Architecture(prior=True, visible=True, inference=True)  # every kind of lateral weight
 
 
-def random_net(layers: Sequence[int], visible: int = 4, replicas: int = 1, seed: int = 0) -> BeliefNet:
+def random_net(
+    layers: Sequence[int],
+    visible: int = 4,
+    replicas: int = 1,
+    seed: int = 0,
+    architecture: Architecture = SBN,
+) -> BeliefNet:
     """Every parameter drawn, none of them zero or symmetric; float64."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -25,14 +33,23 @@ def random_net(layers: Sequence[int], visible: int = 4, replicas: int = 1, seed:
     def linear(rows: int, columns: int) -> Linear:
         return Linear(normal(replicas, rows, columns), normal(replicas, columns))
 
+    def lateral(units: int, given: bool) -> Tensor:
+        return normal(replicas, units, units).triu(1) if given else NONE
+
     sizes = (visible, *layers)
     pairs = list(itertools.pairwise(sizes))
     return BeliefNet(
         centre=torch.rand(visible, generator=generator, dtype=torch.float64),
         prior=normal(replicas, sizes[-1]),
-        generative=tuple(linear(above, below) for below, above in pairs),
-        recognition=tuple(linear(below, above) for below, above in pairs),
+        generative=tuple(
+            Conditional(*linear(above, below), lateral(below, architecture.visible and i == 0))
+            for i, (below, above) in enumerate(pairs)
+        ),
+        recognition=tuple(
+            Conditional(*linear(below, above), lateral(above, architecture.inference)) for below, above in pairs
+        ),
         baselines=tuple(Baseline(linear(below, 3), linear(3, 1)) for below, _ in pairs),
+        prior_lateral=lateral(sizes[-1], architecture.prior),
     )
 
 
@@ -53,14 +70,25 @@ def bernoulli(logits: Tensor, bits: Tensor) -> Tensor:
     return torch.log(torch.where(bits == 1, one, 1 - one)).sum(-1)
 
 
+def conditional(logits: Tensor, lateral: Tensor, bits: Tensor, replica: int) -> Tensor:
+    """log-probability of a layer whose unit j also hears of every unit k < j, one unit at a time: [C]."""
+    total = torch.zeros(len(bits), dtype=torch.float64)
+    for j in range(bits.shape[-1]):
+        a = logits[:, j] if logits.ndim > 1 else logits[j].expand(len(bits))
+        for k in range(j if lateral.numel() else 0):
+            a = a + bits[:, k] * lateral[replica, k, j]
+        total = total + bernoulli(a[:, None], bits[:, j, None])
+    return total
+
+
 def log_p(net: BeliefNet, x: Tensor, h: Sequence[Tensor], replica: int = 0) -> Tensor:
     """log P(h^i | h^{i+1}), i = 0..L, of one replica: x [C, D], h^i [C, H_i] -> [L+1, C]."""
     layers = [x, *h]
     terms = [
-        bernoulli(above @ f.weight[replica] + f.bias[replica], below)
+        conditional(above @ f.weight[replica] + f.bias[replica], f.lateral, below, replica)
         for f, below, above in zip(net.generative, layers, layers[1:], strict=False)
     ]
-    return torch.stack([*terms, bernoulli(net.prior[replica], h[-1])])
+    return torch.stack([*terms, conditional(net.prior[replica], net.prior_lateral, h[-1], replica)])
 
 
 def log_q(net: BeliefNet, x: Tensor, h: Sequence[Tensor], replica: int = 0) -> Tensor:
@@ -68,7 +96,7 @@ def log_q(net: BeliefNet, x: Tensor, h: Sequence[Tensor], replica: int = 0) -> T
     below = [x - net.centre, *h]
     return torch.stack(
         [
-            bernoulli(b @ f.weight[replica] + f.bias[replica], a)
+            conditional(b @ f.weight[replica] + f.bias[replica], f.lateral, a, replica)
             for f, b, a in zip(net.recognition, below, h, strict=False)
         ]
     )
@@ -91,18 +119,30 @@ def bound(net: BeliefNet, x: Tensor, replica: int = 0) -> Tensor:
 
 
 def inference_gradient(net: BeliefNet, x: Tensor) -> list[Tensor]:
-    """d sum_n L(x_n) / d (weight, bias) of every layer of Q, replica 0, by autograd through enumeration."""
-    linears = [Linear(*(p.detach().clone().requires_grad_() for p in f)) for f in net.recognition]
-    total = bound(net._replace(recognition=tuple(linears)), x).sum()
-    return [g[0] for g in torch.autograd.grad(total, [p for f in linears for p in f])]
+    """d sum_n L(x_n) / d (weight, bias and lateral of every layer of Q), replica 0, by autograd through enumeration."""
+    layers = [_leaves(f) for f in net.recognition]
+    return _gradient(net._replace(recognition=tuple(layers)), x, trained(layers))
 
 
 def model_gradient(net: BeliefNet, x: Tensor) -> list[Tensor]:
-    """d sum_n L(x_n) / d (prior, then weight and bias of every layer of P), of replica 0."""
-    linears = [Linear(*(p.detach().clone().requires_grad_() for p in f)) for f in net.generative]
-    prior = net.prior.detach().clone().requires_grad_()
-    total = bound(net._replace(generative=tuple(linears), prior=prior), x).sum()
-    return [g[0] for g in torch.autograd.grad(total, [prior, *(p for f in linears for p in f)])]
+    """d sum_n L(x_n) / d (prior, its lateral, then weight, bias and lateral of every layer of P), of replica 0."""
+    layers = [_leaves(f) for f in net.generative]
+    prior, lateral = (p.detach().clone().requires_grad_() for p in (net.prior, net.prior_lateral))
+    leaves = net._replace(generative=tuple(layers), prior=prior, prior_lateral=lateral)
+    return _gradient(leaves, x, [p for p in (prior, lateral) if p.numel()] + trained(layers))
+
+
+def trained(layers: Sequence[Conditional]) -> list[Tensor]:
+    """Weight, bias and lateral weights of each layer, as far as there are any."""
+    return [p for layer in layers for p in layer if p.numel()]
+
+
+def _leaves(layer: Conditional) -> Conditional:
+    return Conditional(*(p.detach().clone().requires_grad_() for p in layer))
+
+
+def _gradient(net: BeliefNet, x: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    return [g[0] for g in torch.autograd.grad(bound(net, x).sum(), leaves)]
 
 
 def expectation(

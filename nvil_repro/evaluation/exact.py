@@ -10,7 +10,8 @@ from torch import Tensor
 
 from nvil_repro.models import bernoulli
 from nvil_repro.models.arrays import bits
-from nvil_repro.models.belief_net import BeliefNet, p_logits
+from nvil_repro.models.autoregressive import strictly_upper
+from nvil_repro.models.belief_net import BeliefNet
 
 LIMIT = 1 << 20  # states
 CHUNK = 1 << 8  # states held at a time
@@ -89,14 +90,24 @@ def hidden_states(net: BeliefNet) -> Iterator[Bits]:
 
 def _log_p(net: BeliefNet, x: Tensor, h: Bits) -> Tensor:
     """log P(x, h) of every case with every state: [N, D], h^i [1, C, H_i] -> [R, N, C]."""
-    logits, *deeper = p_logits(net, h)
-    prior = sum(bernoulli.log_prob(a, above) for a, above in zip(deeper, h, strict=True))
+    visible, *deeper = (*net.generative, net.top)
+    above = (*h[1:], h[-1][..., :0])
+    rows = zip(deeper, above, h, strict=True)
+    prior = sum(bernoulli.log_prob(p.logits(a, bits), bits) for p, a, bits in rows)
+    logits = visible.feedforward(h[0])
+    if visible.autoregressive:
+        lateral = torch.matmul(x, strictly_upper(visible.lateral))
+        return bernoulli.log_prob(logits[:, None] + lateral[:, :, None], x[:, None]) + prior[:, None]
     return torch.matmul(x, logits.mT) + (prior - bernoulli.softplus(logits).sum(-1))[:, None]
 
 
 def _log_q(net: BeliefNet, x: Tensor, h: Bits) -> Tensor:
     """log Q(h | x) of every case with every state: [N, D], h^i [1, C, H_i] -> [R, N, C]."""
-    logits = net.recognition[0](x - net.centre)
-    first = torch.matmul(logits, h[0].mT) - bernoulli.softplus(logits).sum(-1, keepdim=True)
-    pairs = zip(net.recognition[1:], h, h[1:], strict=False)
-    return first + sum(bernoulli.log_prob(linear(below), above)[:, None] for linear, below, above in pairs)
+    lowest, *deeper = net.recognition
+    rows = zip(deeper, h, h[1:], strict=False)
+    rest = sum(bernoulli.log_prob(q.logits(below, above), above)[:, None] for q, below, above in rows)
+    logits = lowest.feedforward(x - net.centre)
+    if lowest.autoregressive:
+        lateral = torch.matmul(h[0], strictly_upper(lowest.lateral))
+        return rest + bernoulli.log_prob(logits[:, :, None] + lateral[:, None], h[0][:, None])
+    return rest + torch.matmul(logits, h[0].mT) - bernoulli.softplus(logits).sum(-1, keepdim=True)

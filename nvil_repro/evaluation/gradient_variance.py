@@ -124,7 +124,7 @@ def _sample(net: BeliefNet, x: Tensor, seed: int, name: str, draw: int) -> Bits:
 
 def _flat(gradients: BeliefNet) -> list[Tensor]:
     """The inference network's gradient, a vector per layer and replica: L times [R, P_i]."""
-    return [torch.cat([weight.flatten(1), bias], -1) for weight, bias in gradients.recognition]
+    return [torch.cat([p.flatten(1) for p in q if p.numel()], -1) for q in gradients.recognition]
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from nvil_repro.models import bernoulli
+from nvil_repro.models.autoregressive import strictly_upper
 from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.models.linear import Linear
+from nvil_repro.models.linear import Conditional
 from nvil_repro.streams import stream
 from nvil_repro.trees import view
 
@@ -31,17 +32,16 @@ def log_weights(net: BeliefNet, x: Tensor, uniforms: Tensor) -> Tensor:
     The logits of the first layer, which all samples of a case share, are computed once per case.
     """
     first, *deeper = uniforms.split(net.layers, -1)
-    logits = net.recognition[0](x - net.centre)[:, :, None]
-    below = bernoulli.sample(logits, first)
-    weights = _log_prob_shared(net.generative[0], below, x) - bernoulli.log_prob(logits, below)
+    shape = (net.replicas, *uniforms.shape[:2])
+    q = net.recognition[0]
+    below, log_q = q.draw(q.feedforward(x - net.centre)[:, :, None], first)
+    weights = _log_prob_shared(net.generative[0], below, x) - log_q
     below = below.flatten(1, 2)
-    for recognition, generative, uniform in zip(net.recognition[1:], net.generative[1:], deeper, strict=True):
-        logits = recognition(below)
-        above = bernoulli.sample(logits, uniform.flatten(0, 1))
-        terms = bernoulli.log_prob(generative(above), below) - bernoulli.log_prob(logits, above)
-        weights += terms.view_as(weights)
+    for q, p, uniform in zip(net.recognition[1:], net.generative[1:], deeper, strict=True):
+        above, log_q = q.draw(q.feedforward(below), uniform.flatten(0, 1))
+        weights += (bernoulli.log_prob(p.logits(above, below), below) - log_q).view(shape)
         below = above
-    return weights + bernoulli.log_prob(net.prior[:, None], below).view_as(weights)
+    return weights + bernoulli.log_prob(net.top.logits(below[..., :0], below), below).view(shape)
 
 
 def weight_chunks(
@@ -74,7 +74,9 @@ def _chunks(
         yield torch.cat([log_weights(net, x, uniforms) for net in nets])
 
 
-def _log_prob_shared(linear: Linear, h: Tensor, x: Tensor) -> Tensor:
+def _log_prob_shared(p: Conditional, h: Tensor, x: Tensor) -> Tensor:
     """log P(x | h) of h [R, C, K, H] and x [C, D], shared by the K samples: [R, C, K]."""
-    logits = linear(h.flatten(1, 2)).view(*h.shape[:-1], -1)
+    logits = p.feedforward(h.flatten(1, 2)).view(*h.shape[:-1], -1)
+    if p.autoregressive:
+        logits = logits + torch.matmul(x, strictly_upper(p.lateral))[:, :, None]
     return torch.matmul(logits, x[..., None]).squeeze(-1) - bernoulli.softplus(logits).sum(-1)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from nvil_repro.learning.nvil import ALPHA, Ingredients, Signals, SignalState, signals_of
 from nvil_repro.models import belief_net
+from nvil_repro.models.autoregressive import strictly_upper
 from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.models.linear import Baseline, Linear
+from nvil_repro.models.linear import NONE, Baseline, Conditional, Linear
 
 
 def nvil_gradients(
@@ -32,7 +33,7 @@ def nvil_gradients(
     Errors: `ValueError` if the input-dependent baseline is on in a net without baselines.
     """
     below = belief_net.inputs(net, x, h)
-    q_logits, p_logits = belief_net.q_logits(net, x, h), belief_net.p_logits(net, h)
+    q_logits, p_logits = belief_net.q_logits(net, x, h), belief_net.p_logits(net, x, h)
     q_terms, p_terms = belief_net.log_q_terms(net, x, h), belief_net.log_p_terms(net, x, h)
     if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
         raise ValueError(
@@ -52,13 +53,27 @@ def nvil_gradients(
     gradients = BeliefNet(
         centre=torch.zeros_like(net.centre),
         prior=p_errors[-1].sum(1),
-        generative=tuple(_linear(above, error) for above, error in zip(h, p_errors[:-1], strict=True)),
-        recognition=tuple(_linear(inp, error) for inp, error in zip(below, q_errors, strict=True)),
+        generative=_conditionals(net.generative, h, bits[:-1], p_errors[:-1]),
+        recognition=_conditionals(net.recognition, below, h, q_errors),
         baselines=tuple(
             _baseline(b, inp, l) for b, inp, l in zip(net.baselines, below, residuals, strict=False)
         ),
+        prior_lateral=_lateral(net.top, h[-1], p_errors[-1]),
     )
     return gradients, signals
+
+
+def _conditionals(
+    layers: Sequence[Conditional], inputs: Sequence[Tensor], bits: Sequence[Tensor], errors: Sequence[Tensor]
+) -> tuple[Conditional, ...]:
+    """Gradients of each layer from its inputs [R or 1, B, in], bits [R or 1, B, out] and errors [R, B, out]."""
+    rows = zip(layers, inputs, bits, errors, strict=True)
+    return tuple(Conditional(*_linear(i, error), _lateral(layer, b, error)) for layer, i, b, error in rows)
+
+
+def _lateral(layer: Conditional, bits: Tensor, errors: Tensor) -> Tensor:
+    """The bits are inputs too, of the units after them."""
+    return strictly_upper(torch.matmul(bits.mT, errors)) if layer.autoregressive else NONE
 
 
 def _linear(inputs: Tensor, errors: Tensor) -> Linear:

@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvil_repro.models.autoregressive import strictly_upper
 from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.models.linear import Baseline, Linear
+from nvil_repro.models.linear import NONE, Baseline, Conditional, Linear
 
 Array: TypeAlias = np.ndarray | Tensor
-Pair: TypeAlias = tuple[Array, Array]  # weight [in, out], bias [out]
+
+
+Layer: TypeAlias = tuple[Array, Array] | tuple[Array, Array, Array]  # weight [in, out], bias [out], lateral [out, out]
 
 
 class NetArrays(TypedDict):
@@ -25,27 +28,32 @@ class NetArrays(TypedDict):
 
     centre: np.ndarray
     prior: np.ndarray
-    generative: list[tuple[np.ndarray, np.ndarray]]
-    recognition: list[tuple[np.ndarray, np.ndarray]]
+    generative: list[tuple[np.ndarray, ...]]
+    recognition: list[tuple[np.ndarray, ...]]
     baselines: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+    prior_lateral: np.ndarray | None
 
 
 def net_from_arrays(
     *,
     centre: Array,
     prior: Array,
-    generative: Sequence[Pair],
-    recognition: Sequence[Pair],
+    generative: Sequence[Layer],
+    recognition: Sequence[Layer],
     baselines: Sequence[tuple[Array, Array, Array, Array]] = (),
+    prior_lateral: Array | None = None,
 ) -> BeliefNet:
     """A net of one replica from copies of numpy arrays or tensors, all float64 or all float32.
 
     `centre` [D] is the training mean, `prior` [H_L] the logits of the deepest layer; `generative[i]` is the
     weight [H_{i+1}, H_i] and bias [H_i] of P(h^i | h^{i+1}), `recognition[i]` the weight [H_i, H_{i+1}] and
     bias [H_{i+1}] of Q(h^{i+1} | h^i), with h^0 = x; `baselines[i]` the weight [H_i, units], bias [units],
-    weight [units, 1] and bias [1] of a tanh network that sees h^i, or none at all.
+    weight [units, 1] and bias [1] of a tanh network that sees h^i, or none at all. A layer is autoregressive
+    if a third array, its lateral weights, follows: strictly upper triangular, [k, j] feeds unit j > k;
+    `prior_lateral` [H_L, H_L] makes the prior so.
     Errors: `ValueError` naming the array if the lists differ in length, if its dtype differs from that of
-    `centre`, if its shape does not fit the others, or if it holds NaN or infinity.
+    `centre`, if its shape does not fit the others, if it holds NaN or infinity, or if lateral weights are
+    not strictly upper triangular.
     """
     layers = len(generative)
     for name, count in (("recognition", len(recognition)), ("baselines", len(baselines) or layers)):
@@ -60,17 +68,21 @@ def net_from_arrays(
     def take(name: str, array: Array, *shape: int) -> Tensor:
         return _checked(name, array, shape, dtype)[None]
 
-    sizes = [_tensor(bias).numel() for _, bias in generative] + [_tensor(prior).numel()]
-    ups: list[Linear] = []
-    downs: list[Linear] = []
-    tanhs: list[Baseline] = []
+    def lateral(name: str, array: Array, units: int) -> Tensor:
+        tensor = take(name, array, units, units)
+        if not torch.equal(tensor, strictly_upper(tensor)):
+            raise ValueError(f"{name} must be strictly upper triangular: [k, j] feeds unit j > k, and no other")
+        return tensor
+
+    def conditional(name: str, layer: Layer, rows: int, columns: int) -> Conditional:
+        weight, bias = take(f"{name} weight", layer[0], rows, columns), take(f"{name} bias", layer[1], columns)
+        return Conditional(weight, bias, lateral(f"{name} lateral", layer[2], columns) if len(layer) > 2 else NONE)
+
+    sizes = [_tensor(layer[1]).numel() for layer in generative] + [_tensor(prior).numel()]
+    ups, downs, tanhs = [], [], []
     for i, (below, above) in enumerate(pairwise(sizes)):
-        for linears, kind, (weight, bias), rows, columns in (
-            (downs, "generative", generative[i], above, below),
-            (ups, "recognition", recognition[i], below, above),
-        ):
-            weight = take(f"{kind}[{i}] weight", weight, rows, columns)
-            linears.append(Linear(weight, take(f"{kind}[{i}] bias", bias, columns)))
+        downs.append(conditional(f"generative[{i}]", generative[i], above, below))
+        ups.append(conditional(f"recognition[{i}]", recognition[i], below, above))
         if baselines:
             weight, bias, output_weight, output_bias = baselines[i]
             units, name = _tensor(bias).numel(), f"baselines[{i}]"
@@ -78,7 +90,8 @@ def net_from_arrays(
             output_weight = take(f"{name} output weight", output_weight, units, 1)
             tanhs.append(Baseline(hidden, Linear(output_weight, take(f"{name} output bias", output_bias, 1))))
     centre = take("centre", centre, sizes[0])[0]
-    return BeliefNet(centre, take("prior", prior, sizes[-1]), tuple(downs), tuple(ups), tuple(tanhs))
+    top = NONE if prior_lateral is None else lateral("prior_lateral", prior_lateral, sizes[-1])
+    return BeliefNet(centre, take("prior", prior, sizes[-1]), tuple(downs), tuple(ups), tuple(tanhs), top)
 
 
 def net_to_arrays(net: BeliefNet, replica: int = 0) -> NetArrays:
@@ -87,12 +100,16 @@ def net_to_arrays(net: BeliefNet, replica: int = 0) -> NetArrays:
     def give(tensor: Tensor) -> np.ndarray:
         return tensor[replica].detach().cpu().numpy().copy()
 
+    def layers(conditionals: Sequence[Conditional]) -> list[tuple[np.ndarray, ...]]:
+        return [tuple(give(part) for part in conditional if part.numel()) for conditional in conditionals]
+
     return NetArrays(
         centre=net.centre.detach().cpu().numpy().copy(),
         prior=give(net.prior),
-        generative=[(give(weight), give(bias)) for weight, bias in net.generative],
-        recognition=[(give(weight), give(bias)) for weight, bias in net.recognition],
+        generative=layers(net.generative),
+        recognition=layers(net.recognition),
         baselines=[(give(h.weight), give(h.bias), give(o.weight), give(o.bias)) for h, o in net.baselines],
+        prior_lateral=give(net.prior_lateral) if net.prior_lateral.numel() else None,
     )
 
 

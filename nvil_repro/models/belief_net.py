@@ -1,8 +1,11 @@
-"""Sigmoid belief networks with mirrored inference networks, R replicas at a time.
+"""Belief networks with mirrored inference networks, R replicas at a time.
 
-Model: P(x, h^1..h^L) = P(h^L) prod_i P(h^i | h^{i+1}), every conditional a factorial Bernoulli with linear logits.
+Model: P(x, h^1..h^L) = P(h^L) prod_i P(h^i | h^{i+1}), every conditional a layer of Bernoulli units with linear logits.
 Inference network: Q(h | x) = prod_i Q(h^i | h^{i-1}), each layer conditioned on the *sample* below it, h^0 = x.
 The inputs of Q and of the first baseline are centred by the training mean.
+
+Layers are factorial in a sigmoid belief network (SBN). An fDARN has an autoregressive prior, a DARN autoregressive
+visibles too, and any of them may have an autoregressive inference network (Table 2): `Architecture`.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from torch import Tensor
 
 from nvil_repro import streams
 from nvil_repro.models import bernoulli
-from nvil_repro.models.linear import Baseline, Linear
+from nvil_repro.models.linear import NONE, Baseline, Conditional, Linear
 
 
 class BeliefNet(NamedTuple):
@@ -25,18 +28,45 @@ class BeliefNet(NamedTuple):
 
     centre: Tensor  # [D], the training mean, shared by all replicas and not trained
     prior: Tensor  # [R, H_L], logits of the deepest layer
-    generative: tuple[Linear, ...]  # [i]: h^{i+1} -> h^i, weight [R, H_{i+1}, H_i]
-    recognition: tuple[Linear, ...]  # [i]: h^i -> h^{i+1}, weight [R, H_i, H_{i+1}]
+    generative: tuple[Conditional, ...]  # [i]: h^{i+1} -> h^i, weight [R, H_{i+1}, H_i]
+    recognition: tuple[Conditional, ...]  # [i]: h^i -> h^{i+1}, weight [R, H_i, H_{i+1}]
     baselines: tuple[Baseline, ...]  # [i] sees h^i
+    prior_lateral: Tensor = NONE  # [R, H_L, H_L] of an autoregressive prior
 
     @property
     def replicas(self) -> int:
         return self.prior.shape[0]
 
     @property
+    def top(self) -> Conditional:
+        """P(h^L) as a conditional without inputs."""
+        return Conditional(self.prior.new_zeros(self.replicas, 0, self.prior.shape[-1]), self.prior, self.prior_lateral)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Which of the layers are autoregressive."""
+        p, q = self.generative[0], self.recognition[0]
+        return Architecture(self.top.autoregressive, p.autoregressive, q.autoregressive)
+
+    @property
     def layers(self) -> tuple[int, ...]:
         """Sizes of the hidden layers, h^1 first."""
         return tuple(linear.bias.shape[-1] for linear in self.recognition)
+
+
+class Architecture(NamedTuple):
+    """Which layers condition their units on one another; the model's name in the paper's tables is `name`."""
+
+    prior: bool = False
+    visible: bool = False
+    inference: bool = False  # every layer of Q
+
+    @property
+    def name(self) -> str:
+        return "DARN" if self.visible else "fDARN" if self.prior else "SBN"
+
+
+SBN = Architecture()
 
 
 def belief_net(
@@ -45,6 +75,7 @@ def belief_net(
     seeds: Sequence[int],
     *,
     train_mean: Tensor,
+    architecture: Architecture = SBN,
     baseline_units: int = 100,
     scale: float = 0.01,
     dtype: torch.dtype = torch.float32,
@@ -53,7 +84,7 @@ def belief_net(
 
     The paper states no initialisation. Ours: weights normal with standard deviation `scale` in the model and
     1/sqrt(in) in the inference networks and baselines, biases zero but the visibles', which start at the log-odds of
-    the smoothed training mean, and the baselines' outputs zero.
+    the smoothed training mean, and the baselines' outputs and all lateral weights zero.
     Errors: `ValueError` if a size is not positive or `train_mean` is not [visible] with entries in [0, 1].
     """
     sizes = (visible, *layers)
@@ -72,16 +103,22 @@ def belief_net(
         )
         return Linear(weight * deviation, torch.zeros(len(seeds), columns, dtype=dtype))
 
+    def lateral(units: int, given: bool) -> Tensor:
+        return torch.zeros(len(seeds), units, units, dtype=dtype) if given else NONE
+
     generative, recognition, baselines = [], [], []
     for i, (below, above) in enumerate(pairwise(sizes)):
-        generative.append(linear(f"generative/{i}", above, below, scale))
-        recognition.append(linear(f"recognition/{i}", below, above, 1 / math.sqrt(below)))
+        down = linear(f"generative/{i}", above, below, scale)
+        generative.append(Conditional(*down, lateral(below, architecture.visible and i == 0)))
+        up = linear(f"recognition/{i}", below, above, 1 / math.sqrt(below))
+        recognition.append(Conditional(*up, lateral(above, architecture.inference)))
         hidden = linear(f"baseline/{i}", below, baseline_units, 1 / math.sqrt(below))
         baselines.append(Baseline(hidden, linear(f"baseline/{i}/output", baseline_units, 1, 0.0)))
     smoothed = train_mean.to(torch.float64) * 0.98 + 0.01
     generative[0].bias.copy_(torch.logit(smoothed).to(dtype))
     prior = torch.zeros(len(seeds), layers[-1], dtype=dtype)
-    return BeliefNet(train_mean.to(dtype), prior, tuple(generative), tuple(recognition), tuple(baselines))
+    top = lateral(layers[-1], architecture.prior)
+    return BeliefNet(train_mean.to(dtype), prior, tuple(generative), tuple(recognition), tuple(baselines), top)
 
 
 def inputs(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
@@ -91,12 +128,14 @@ def inputs(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
 
 def q_logits(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
     """Logits of Q(h^i | h^{i-1}), i = 1..L, each [R, B, H_i]."""
-    return [linear(below) for linear, below in zip(net.recognition, inputs(net, x, h), strict=True)]
+    return [q.logits(below, bits) for q, below, bits in zip(net.recognition, inputs(net, x, h), h, strict=True)]
 
 
-def p_logits(net: BeliefNet, h: Sequence[Tensor]) -> list[Tensor]:
-    """Logits of P(h^i | h^{i+1}), i = 0..L (the last is the prior's, [R, 1, H_L])."""
-    return [*(linear(above) for linear, above in zip(net.generative, h, strict=True)), net.prior[:, None]]
+def p_logits(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
+    """Logits of P(h^i | h^{i+1}), i = 0..L, each [R, B, H_i]."""
+    nothing = h[-1][..., :0]
+    layers = zip((*net.generative, net.top), (*h, nothing), (x, *h), strict=True)
+    return [p.logits(above, bits) for p, above, bits in layers]
 
 
 def log_q_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
@@ -106,9 +145,8 @@ def log_q_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
 
 def log_p_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
     """log P(h^i | h^{i+1}) in nats, i = 0..L with h^0 = x and the prior last: [L+1, R, B]."""
-    return torch.stack(
-        [bernoulli.log_prob(a, bits) for a, bits in zip(p_logits(net, h), [x, *h], strict=True)]
-    )
+    pairs = zip(p_logits(net, x, h), [x, *h], strict=True)
+    return torch.stack([bernoulli.log_prob(a, bits) for a, bits in pairs])
 
 
 def log_weight(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
@@ -120,42 +158,46 @@ def sample_q(net: BeliefNet, x: Tensor, uniforms: Sequence[Tensor]) -> tuple[Ten
     """h^1..h^L ~ Q(. | x) from uniforms of shapes [R or 1, B, H_i]: each [R, B, H_i]."""
     h: list[Tensor] = []
     below = x - net.centre
-    for linear, uniform in zip(net.recognition, uniforms, strict=True):
-        below = bernoulli.sample(linear(below), uniform)
+    for q, uniform in zip(net.recognition, uniforms, strict=True):
+        below = q.sample(below, uniform)
         h.append(below)
     return tuple(h)
 
 
 def sample_p(net: BeliefNet, uniforms: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """x, h^1..h^L ~ P by ancestral sampling from uniforms of shapes [R or 1, B, H_i], i = 0..L: each [R, B, H_i]."""
-    above = bernoulli.sample(net.prior[:, None], uniforms[-1])
+    above = net.top.sample(uniforms[-1][..., :0], uniforms[-1])
     samples = [above]
-    for linear, uniform in zip(reversed(net.generative), reversed(uniforms[:-1]), strict=True):
-        above = bernoulli.sample(linear(above), uniform)
+    for p, uniform in zip(reversed(net.generative), reversed(uniforms[:-1]), strict=True):
+        above = p.sample(above, uniform)
         samples.insert(0, above)
     return tuple(samples)
 
 
 def draw(net: BeliefNet, cases: int, seed: int) -> Tensor:
-    """P(x_j = 1 | h^1) at ancestral samples h ~ P: [R, cases, D]; smoother to look at than x itself."""
+    """P(x_j = 1 | h^1, x_<j) at ancestral samples h ~ P: [R, cases, D]; smoother to look at than x itself."""
     sizes = (len(net.centre), *net.layers)
-    h = sample_p(
+    samples = sample_p(
         net,
         [streams.uniforms(seed, f"draw/{i}", 0, (1, cases, n), net.prior.dtype) for i, n in enumerate(sizes)],
     )
-    return torch.sigmoid(net.generative[0](h[1]))
+    return torch.sigmoid(net.generative[0].logits(samples[1], samples[0]))
 
 
 def parameters(net: BeliefNet) -> Iterator[tuple[str, Tensor]]:
-    """(name, tensor) of every trained parameter, in a fixed order; names begin with their group:
-    `model`, `inference` or `baseline`."""
+    """(name, tensor) of every trained parameter, in a fixed order; names begin with their group.
+
+    The groups are `model`, `inference` and `baseline`.
+    """
     yield "model/prior", net.prior
-    for i, linear in enumerate(net.generative):
-        yield f"model/{i}/weight", linear.weight
-        yield f"model/{i}/bias", linear.bias
-    for i, linear in enumerate(net.recognition):
-        yield f"inference/{i}/weight", linear.weight
-        yield f"inference/{i}/bias", linear.bias
+    if net.prior_lateral.numel():
+        yield "model/prior_lateral", net.prior_lateral
+    for group, conditionals in (("model", net.generative), ("inference", net.recognition)):
+        for i, conditional in enumerate(conditionals):
+            yield f"{group}/{i}/weight", conditional.weight
+            yield f"{group}/{i}/bias", conditional.bias
+            if conditional.autoregressive:
+                yield f"{group}/{i}/lateral", conditional.lateral
     for i, baseline in enumerate(net.baselines):
         for part, linear in zip(("hidden", "output"), baseline, strict=True):
             yield f"baseline/{i}/{part}/weight", linear.weight

@@ -7,24 +7,57 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from nvil_repro.models import bernoulli
-from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.models.linear import Linear
+from nvil_repro.models.belief_net import SBN, Architecture, BeliefNet
+
+
+class BernoulliLayer(nn.Module):
+    """Bernoulli units with linear logits; autoregressive ones also see the units before them."""
+
+    def __init__(self, inputs: int, units: int, autoregressive: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(units, inputs) / max(inputs, 1) ** 0.5)
+        self.bias = nn.Parameter(torch.zeros(units))
+        self.lateral = nn.Parameter(torch.zeros(units, units)) if autoregressive else None
+
+    def log_prob(self, bits: Tensor, inputs: Tensor) -> Tensor:
+        """log P(bits | inputs): [B, out], [B, in] -> [B]."""
+        logits = linear(inputs, self.weight, self.bias)
+        if self.lateral is not None:
+            logits = logits + bits @ self.lateral.triu(1)
+        return bernoulli.log_prob(logits, bits)
+
+    @torch.no_grad()
+    def sample(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """[B, in] -> [B, out]; one unit after another where they depend on one another."""
+        logits = linear(inputs, self.weight, self.bias)
+        uniforms = torch.rand(logits.shape, generator=generator, dtype=logits.dtype)
+        if self.lateral is None:
+            return bernoulli.sample(logits, uniforms)
+        bits = torch.zeros_like(logits)
+        for j in range(logits.shape[-1]):
+            seen = logits[:, j] + bits[:, :j] @ self.lateral[:j, j]
+            bits[:, j] = bernoulli.sample(seen, uniforms[:, j])
+        return bits
 
 
 class SigmoidBeliefNet(nn.Module):
     """P(x, h^1..h^L) with linear-logistic conditionals; sizes visible-first, (D, H_1, ..., H_L)."""
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], architecture: Architecture = SBN) -> None:
         super().__init__()
-        self.prior = nn.Parameter(torch.zeros(sizes[-1]))
-        self.layers = nn.ModuleList(nn.Linear(above, below) for below, above in pairwise(sizes))
+        self.prior = BernoulliLayer(0, sizes[-1], architecture.prior)
+        self.layers = nn.ModuleList(
+            BernoulliLayer(above, below, architecture.visible and i == 0)
+            for i, (below, above) in enumerate(pairwise(sizes))
+        )
 
     def log_prob(self, x: Tensor, h: Sequence[Tensor]) -> Tensor:
         """log P(h^i | h^{i+1}), i = 0..L: [L+1, B]."""
-        logits = [*(layer(above) for layer, above in zip(self.layers, h, strict=True)), self.prior]
-        return torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(logits, [x, *h], strict=True)])
+        layers, above = [*self.layers, self.prior], [*h, h[-1][:, :0]]
+        return torch.stack([p.log_prob(bits, a) for p, bits, a in zip(layers, [x, *h], above, strict=True)])
 
 
 class MirroredInference(nn.Module):
@@ -32,27 +65,26 @@ class MirroredInference(nn.Module):
 
     centre: Tensor
 
-    def __init__(self, sizes: Sequence[int], centre: Tensor) -> None:
+    def __init__(self, sizes: Sequence[int], centre: Tensor, architecture: Architecture = SBN) -> None:
         super().__init__()
         self.register_buffer("centre", centre)
-        self.layers = nn.ModuleList(nn.Linear(below, above) for below, above in pairwise(sizes))
+        self.layers = nn.ModuleList(
+            BernoulliLayer(below, above, architecture.inference) for below, above in pairwise(sizes)
+        )
 
-    @torch.no_grad()
     def sample(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
         """h^1..h^L ~ Q(. | x), each [B, H_i]."""
         h: list[Tensor] = []
         below = x - self.centre
         for layer in self.layers:
-            logits = layer(below)
-            uniforms = torch.rand(logits.shape, generator=generator, dtype=logits.dtype)
-            below = bernoulli.sample(logits, uniforms)
+            below = layer.sample(below, generator)
             h.append(below)
         return tuple(h)
 
     def log_prob(self, h: Sequence[Tensor], x: Tensor) -> Tensor:
         """log Q(h^i | h^{i-1}), i = 1..L: [L, B]."""
-        logits = [layer(below) for layer, below in zip(self.layers, [x - self.centre, *h[:-1]], strict=True)]
-        return torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(logits, h, strict=True)])
+        below = [x - self.centre, *h[:-1]]
+        return torch.stack([q.log_prob(bits, b) for q, bits, b in zip(self.layers, h, below, strict=True)])
 
 
 class InputBaseline(nn.Module):
@@ -76,23 +108,30 @@ def as_modules(
 ) -> tuple[SigmoidBeliefNet, MirroredInference, list[InputBaseline]]:
     """One replica of a `BeliefNet` as modules with the same values (copied)."""
     sizes = (len(net.centre), *net.layers)
-    model, inference = SigmoidBeliefNet(sizes), MirroredInference(sizes, net.centre)
+    model, inference = (
+        SigmoidBeliefNet(sizes, net.architecture),
+        MirroredInference(sizes, net.centre, net.architecture),
+    )
     units = [baseline.hidden.bias.shape[-1] for baseline in net.baselines]
     baselines = [InputBaseline(i, sizes[i], count, net.centre) for i, count in enumerate(units)]
     for module in (model, inference, *baselines):
         module.to(net.centre.dtype)
     with torch.no_grad():
-        model.prior.copy_(net.prior[replica])
-        _fill(model, net.generative, replica)
-        _fill(inference, net.recognition, replica)
-        for module, source in zip(baselines, net.baselines, strict=True):
-            _fill(module, source, replica)
+        for layers, conditionals in (
+            (model.layers, net.generative),
+            (inference.layers, net.recognition),
+            ([model.prior], [net.top]),
+        ):
+            for layer, conditional in zip(layers, conditionals, strict=True):
+                _fill(layer, conditional.weight[replica], conditional.bias[replica])
+                if layer.lateral is not None:
+                    layer.lateral.copy_(conditional.lateral[replica])
+        for module, baseline in zip(baselines, net.baselines, strict=True):
+            _fill(module.network[0], *(part[replica] for part in baseline.hidden))
+            _fill(module.network[2], *(part[replica] for part in baseline.output))
     return model, inference, baselines
 
 
-def _fill(module: nn.Module, source: Sequence[Linear], replica: int) -> None:
-    """Copy one replica of `source` into the module's linear layers, in order."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    for layer, linear in zip(layers, source, strict=True):
-        layer.weight.copy_(linear.weight[replica].T)
-        layer.bias.copy_(linear.bias[replica])
+def _fill(layer: nn.Linear | BernoulliLayer, weight: Tensor, bias: Tensor) -> None:
+    layer.weight.copy_(weight.T)
+    layer.bias.copy_(bias)

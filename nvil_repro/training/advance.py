@@ -57,9 +57,9 @@ def advance(
     """
     engine = engine or default_engine(state.net.prior.device)
     if engine == "kernel":
-        from nvil_repro.training.kernel import advance_kernel
+        from nvil_repro.kernels.nvil import advance_nvil
 
-        return advance_kernel(state, plan, x, uniforms, first_update, threads)
+        return advance_nvil(state, plan, x, uniforms, first_update, threads)
     if engine != "torch":
         raise ValueError(f"unknown engine {engine!r}; choose from kernel, torch")
     if state.net.prior.device.type != "cpu":

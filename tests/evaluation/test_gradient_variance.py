@@ -29,7 +29,7 @@ def test_exact_is_the_oracle_over_both_cases_jointly():
 
         def moments(x, h, column=column, variant=variant):
             gradients, _ = nvil_gradients(net, x.expand(len(h[0]), -1, -1), h, column, variant, 1.0)
-            flat = [torch.cat([f.weight.flatten(1), f.bias], -1) for f in gradients.recognition]
+            flat = [torch.cat([p.flatten(1) for p in oracle.trained([f])], -1) for f in gradients.recognition]
             return [*flat, *(g.square().sum(-1) for g in flat)]
 
         *means, first, second = oracle.expectation(net, x, moments)

@@ -12,7 +12,7 @@ from nvil_repro.learning import closed_form, nvil
 from nvil_repro.learning.closed_form import nvil_gradients
 from nvil_repro.learning.general import nvil_loss
 from nvil_repro.learning.nvil import Ingredients, SignalState
-from nvil_repro.models.belief_net import parameters
+from nvil_repro.models.belief_net import SBN, parameters
 from nvil_repro.models.modules import as_modules
 from nvil_repro.trees import replica
 from tests import oracle
@@ -24,8 +24,8 @@ SWITCHES = Ingredients(
 EXACT = {"rtol": 0, "atol": 1e-10}
 
 
-def problem(layers, replicas=16, cases=5):
-    net = oracle.random_net(layers, replicas=replicas)
+def problem(layers, replicas=16, cases=5, architecture=SBN):
+    net = oracle.random_net(layers, replicas=replicas, architecture=architecture)
     x = oracle.random_bits(replicas, cases, 4)
     h = tuple(oracle.random_bits(replicas, cases, size, seed=5 + i) for i, size in enumerate(layers))
     generator = torch.Generator().manual_seed(3)
@@ -35,7 +35,9 @@ def problem(layers, replicas=16, cases=5):
 
 def module_gradients(model, inference, baselines):
     """Ascent directions in the names and layout of `parameters(net)`."""
-    gradients = {"model/prior": model.prior.grad}
+    gradients = {"model/prior": model.prior.bias.grad}
+    if model.prior.lateral is not None:
+        gradients["model/prior_lateral"] = model.prior.lateral.grad.mT  # used as it is stored
     groups = [("model", model.layers), ("inference", inference.layers)]
     linears = [(f"{group}/{i}", f) for group, layers in groups for i, f in enumerate(layers)]
     for i, baseline in enumerate(baselines):
@@ -45,12 +47,14 @@ def module_gradients(model, inference, baselines):
         ]
     for name, linear in linears:
         gradients |= {f"{name}/weight": linear.weight.grad, f"{name}/bias": linear.bias.grad}
+        if getattr(linear, "lateral", None) is not None:
+            gradients[f"{name}/lateral"] = linear.lateral.grad.mT  # used as it is stored
     zero = torch.zeros((), dtype=torch.float64)  # of a baseline that is switched off
     return {name: zero if g is None else -g.mT if g.ndim > 1 else -g for name, g in gradients.items()}
 
 
-def assert_roads_meet(layers):
-    net, x, h, state = problem(layers)
+def assert_roads_meet(layers, architecture=SBN):
+    net, x, h, state = problem(layers, architecture=architecture)
     fast, signals = nvil_gradients(net, x, h, state, SWITCHES)
     for r, row in enumerate(ROWS):
         model, inference, baselines = as_modules(net, r)
@@ -73,9 +77,10 @@ def assert_roads_meet(layers):
         torch.testing.assert_close(signals.state.variance[:, r], general.state.variance, **EXACT)
 
 
+@pytest.mark.parametrize("architecture", [SBN, oracle.FULL], ids=str)
 @pytest.mark.parametrize("layers", [(3,), (3, 2), (4, 3, 2)])
-def test_both_roads_meet_for_every_switch(layers):
-    assert_roads_meet(layers)
+def test_both_roads_meet_for_every_switch(layers, architecture):
+    assert_roads_meet(layers, architecture)
 
 
 def test_a_difference_between_the_roads_is_noticed(monkeypatch):

@@ -11,10 +11,12 @@ from nvil_repro.learning import closed_form, nvil
 from nvil_repro.learning.closed_form import nvil_gradients
 from nvil_repro.learning.nvil import ALPHA, VARIANTS, Ingredients, SignalState
 from nvil_repro.models import belief_net
+from nvil_repro.models.belief_net import Architecture
 from tests import oracle
 
 SWITCHES = [Ingredients(*row) for row in itertools.product([True, False], repeat=4)]
 NETS = [(3,), (3, 2), (2, 2, 1)]
+ARCHITECTURES = [Architecture(*row) for row in itertools.product([False, True], repeat=3)][1:]
 FROZEN = 1.0
 
 
@@ -29,11 +31,12 @@ def expected(net, x, state, ingredients, alpha=FROZEN):
 
     def estimator(x, h):
         gradients, _ = nvil_gradients(net, x.expand(len(h[0]), -1, -1), h, state, ingredients, alpha)
-        inference = [p for linear in gradients.recognition for p in linear]
-        return [*inference, gradients.prior, *(p for linear in gradients.generative for p in linear)]
+        prior = [p for p in (gradients.prior, gradients.prior_lateral) if p.numel()]
+        return [*oracle.trained(gradients.recognition), *prior, *oracle.trained(gradients.generative)]
 
     values = oracle.expectation(net, x, estimator)
-    return values[: 2 * len(net.layers)], values[2 * len(net.layers) :]
+    first = len(oracle.trained(net.recognition))
+    return values[:first], values[first:]
 
 
 def assert_unbiased(layers, ingredients, cases, alpha=FROZEN, shrink=1.0, net=None):
@@ -42,8 +45,9 @@ def assert_unbiased(layers, ingredients, cases, alpha=FROZEN, shrink=1.0, net=No
     inference, model = expected(net, x, state, ingredients, alpha)
     normalised = ingredients.variance_normalisation
     scale = state.variance.flatten().sqrt().clamp(min=1) if normalised else torch.ones(len(layers))
+    each = len(inference) // len(layers)
     for i, (got, true) in enumerate(zip(inference, oracle.inference_gradient(net, x), strict=True)):
-        torch.testing.assert_close(got, true * shrink / scale[i // 2], rtol=0, atol=1e-11)
+        torch.testing.assert_close(got, true * shrink / scale[i // each], rtol=0, atol=1e-11)
     for got, true in zip(model, oracle.model_gradient(net, x), strict=True):
         torch.testing.assert_close(got, true, rtol=0, atol=1e-11)
 
@@ -58,6 +62,13 @@ def test_unbiased_for_every_switch(layers, ingredients):
 @pytest.mark.parametrize("layers", [(3,), (2, 1)])
 def test_unbiased_over_two_cases_jointly(layers, ingredients):
     assert_unbiased(layers, ingredients, cases=2)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=str)
+@pytest.mark.parametrize("layers", [(3,), (2, 2)])
+def test_unbiased_with_autoregressive_layers(layers, architecture):
+    """The model of an fDARN or DARN, and autoregressive inference networks, need no change to the estimator."""
+    assert_unbiased(layers, Ingredients(), cases=2, net=oracle.random_net(layers, architecture=architecture))
 
 
 def test_unbiased_whatever_the_baseline():
@@ -98,6 +109,12 @@ class TestControls:
         monkeypatch.setattr(belief_net, "inputs", lambda net, x, h: [x, *h[: len(net.recognition) - 1]])
         with pytest.raises(AssertionError):
             assert_unbiased((3,), VARIANTS["none"], cases=1)
+
+    def test_lateral_weights_read_the_wrong_way_round(self, monkeypatch):
+        net = oracle.random_net((3,), architecture=oracle.FULL)
+        monkeypatch.setattr(closed_form, "strictly_upper", lambda lateral: lateral.tril(-1))
+        with pytest.raises(AssertionError):
+            assert_unbiased((3,), Ingredients(), cases=1, net=net)
 
     def test_baseline_that_sees_its_own_sample(self, monkeypatch):
         net = oracle.random_net((4,))

@@ -16,19 +16,22 @@ def measures(sampler, states):
     """The measure of the uniforms that make `sampler` return each state: [C].
 
     A uniform of 0 makes a bit one and one of almost 1 makes it zero, so uniforms can steer the sampler into
-    every state. From there the threshold of each unit is bisected, all units of a layer at once.
+    every state. From there the threshold of each unit is bisected, the others kept where they are.
     """
-    steered = [torch.where(bits == 1, 0.0, ALMOST_ONE) for bits in states]
+    steered = [(1 - bits) * ALMOST_ONE for bits in states]
     for bits, reached in zip(states, sampler(steered), strict=True):
         assert torch.equal(bits, reached)
     total = torch.ones(len(states[0]), dtype=torch.float64)
     for i, bits in enumerate(states):
-        low, high = torch.zeros_like(bits), torch.ones_like(bits)
-        for _ in range(60):
-            middle = (low + high) / 2
-            fired = sampler([*steered[:i], middle, *steered[i + 1 :]])[i] == 1
-            low, high = torch.where(fired, middle, low), torch.where(fired, high, middle)
-        total = total * torch.where(bits == 1, low, 1 - low).prod(-1)
+        for j in range(bits.shape[-1]):
+            low, high = torch.zeros(len(bits)).double(), torch.ones(len(bits)).double()
+            for _ in range(60):
+                middle = (low + high) / 2
+                layer = steered[i].clone()
+                layer[:, j] = middle
+                fired = sampler([*steered[:i], layer, *steered[i + 1 :]])[i][:, j] == 1
+                low, high = torch.where(fired, middle, low), torch.where(fired, high, middle)
+            total = total * torch.where(bits[:, j] == 1, low, 1 - low)
     return total
 
 
@@ -53,9 +56,10 @@ def assert_sampler_of_p_agrees(net):
     torch.testing.assert_close(found.sum(), torch.tensor(1.0).double(), **EXACT)
 
 
+@pytest.mark.parametrize("architecture", [bn.SBN, oracle.FULL], ids=str)
 @pytest.mark.parametrize("layers", [(3,), (3, 2), (2, 3, 2)])
-def test_samplers_draw_what_the_log_probabilities_say(layers):
-    net = oracle.random_net(layers)
+def test_samplers_draw_what_the_log_probabilities_say(layers, architecture):
+    net = oracle.random_net(layers, architecture=architecture)
     assert_sampler_of_q_agrees(net)
     assert_sampler_of_p_agrees(net)
 
@@ -74,9 +78,10 @@ def test_a_sampler_that_reads_other_inputs_is_noticed(monkeypatch):
         assert_sampler_of_p_agrees(net)
 
 
+@pytest.mark.parametrize("architecture", [bn.SBN, oracle.FULL], ids=str)
 @pytest.mark.parametrize("layers", [(3,), (3, 2), (4, 3, 2)])
-def test_log_probabilities_are_the_oracle_s(layers):
-    net = oracle.random_net(layers, replicas=3)
+def test_log_probabilities_are_the_oracle_s(layers, architecture):
+    net = oracle.random_net(layers, replicas=3, architecture=architecture)
     x = oracle.random_bits(3, 5, 4)
     h = [oracle.random_bits(3, 5, size, seed=size) for size in layers]
     p, q, w = bn.log_p_terms(net, x, h), bn.log_q_terms(net, x, h), bn.log_weight(net, x, h)

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 # The room and the command that need more by nature, and the engine that is used only where numba is there.
-NOT_CORE = ["nvil_repro.reproduction", "nvil_repro.cli", "nvil_repro.training.kernel"]
+NOT_CORE = ["nvil_repro.reproduction", "nvil_repro.cli", "nvil_repro.kernels"]
 WITH_TORCH = ["filelock", "fsspec", "functorch", "jinja2", "markupsafe", "mpmath", "networkx", "setuptools"]
 WITH_TORCH += ["cuda", "nvidia", "sympy", "torchgen", "triton", "typing_extensions"]
 

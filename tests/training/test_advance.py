@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from nvil_repro.learning.nvil import VARIANTS, Ingredients, signal_state, stack_ingredients
-from nvil_repro.models.belief_net import belief_net, parameters
+from nvil_repro.models.belief_net import SBN, Architecture, belief_net, parameters
 from nvil_repro.streams import uniforms
 from nvil_repro.training.advance import Plan, TrainState, advance
 from nvil_repro.training.optimisers import Optimiser, Rates, moments
 
+FULL = Architecture(prior=True, visible=True, inference=True)
 VISIBLE, BATCH, UPDATES = 7, 5, 12
 SWITCHES = Ingredients(
     *(torch.tensor(row) for row in zip(*itertools.product([False, True], repeat=4), strict=True))
@@ -27,10 +28,12 @@ def start(
     optimiser: str = "sgd",
     dtype: torch.dtype = torch.float64,
     rate: float = 0.05,
+    architecture: Architecture = SBN,
 ) -> tuple[TrainState, Plan]:
     """Fresh replicas, one per row of switches; replicas of one group start equal and read the same stream."""
     mean = torch.linspace(0, 0.6, VISIBLE, dtype=dtype)
-    net = belief_net(VISIBLE, layers, groups, train_mean=mean, baseline_units=4, scale=0.7, dtype=dtype)
+    kinds = {"architecture": architecture, "baseline_units": 4, "scale": 0.7, "dtype": dtype}
+    net = belief_net(VISIBLE, layers, groups, train_mean=mean, **kinds)
     rule = Optimiser(optimiser)
     rates = Rates(*(torch.full((len(groups),), rate * factor, dtype=dtype) for factor in (1.0, 0.3, 0.2)))
     plan = Plan(ingredients, rates, rule, torch.tensor(groups))
@@ -62,6 +65,20 @@ def test_engines_agree_for_every_switch(layers: tuple[int, ...], optimiser: str)
     fast = run("kernel", layers, SWITCHES, groups, optimiser, threads=2)
     for expected, found in zip(slow, fast, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("layers", [(4,), (5, 3)])
+def test_engines_agree_on_autoregressive_layers(layers: tuple[int, ...], optimiser: str) -> None:
+    slow, fast = (run(engine, layers, SWITCHES, [0, 1] * 8, optimiser, architecture=FULL) for engine in ("torch", "kernel"))
+    for expected, found in zip(slow, fast, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    state, _ = start(layers, SWITCHES, [0] * 16, architecture=FULL)
+    moved = dict(zip([name for name, _ in parameters(state.net)], fast[1:], strict=False))
+    for name, lateral in moved.items():
+        if name.endswith("lateral"):
+            assert lateral.any(), name  # control: they learn
+            assert not lateral.tril().any(), name
 
 
 def test_the_comparison_would_notice_one_switch_of_one_replica() -> None:
@@ -124,11 +141,11 @@ def test_fast_exponential(magnitude: float) -> None:
     np = pytest.importorskip("numpy")
     from numba import njit
 
-    from nvil_repro.training.kernel import _exp_minus_abs
+    from nvil_repro.kernels.bernoulli import exp_minus_abs
 
     @njit
     def call(a, out, scale, whole):  # type: ignore[no-untyped-def]
-        _exp_minus_abs(a, out, scale, whole)
+        exp_minus_abs(a, out, scale, whole)
 
     a = (np.linspace(-1, 1, 1001) * magnitude).astype(np.float32)
     out, scale = np.empty_like(a), np.empty_like(a)

@@ -1,0 +1,153 @@
+"""Moving the parameters: SGD, momentum or Adam, in place, without ever forming a whole gradient matrix."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from nvil_repro.kernels.jit import jit
+from nvil_repro.training.optimisers import MOMENTS
+
+SGD, MOMENTUM, ADAM = (list(MOMENTS).index(name) for name in ("sgd", "momentum", "adam"))
+BLOCK = 32  # rows of a gradient formed at once where the optimiser needs it whole
+
+
+class Layer(NamedTuple):
+    """The parameters of a conditional, or moments of their shape; what is absent has no entries."""
+
+    weight: np.ndarray  # [in, out]
+    bias: np.ndarray  # [1, out]
+    lateral: np.ndarray  # [out, out], strictly upper triangular
+
+
+class Trained(NamedTuple):
+    """A layer and the optimiser's moments of it (anything of that shape where it keeps none)."""
+
+    value: Layer
+    first: Layer
+    second: Layer
+
+
+class Rule(NamedTuple):
+    """`training.optimisers.Optimiser` at one update, in the dtype of the parameters."""
+
+    kind: int
+    decay: float
+    second_decay: float
+    correction: float  # 1 / (1 - decay^t)
+    second_correction: float
+    epsilon: float
+
+
+@jit
+def rule_at(kind, constants, update):
+    """The rule at `update`, counted from 0; constants are decay, second decay, epsilon."""
+    one = constants.dtype.type(1)
+    first, second = one, one
+    if kind == ADAM:
+        first = constants.dtype.type(1 / (1 - float(constants[0]) ** (update + 1)))
+        second = constants.dtype.type(1 / (1 - float(constants[1]) ** (update + 1)))
+    return Rule(kind, constants[0], constants[1], first, second, constants[2])
+
+
+@jit
+def update(on, centre, errors, layer, rate, rule, work):
+    """Ascend weight by (bits - centre)^T errors and bias by the sum of errors; errors [B, out]."""
+    total = work[0:1]
+    for j in range(errors.shape[1]):
+        total[0, j] = 0
+    for b in range(errors.shape[0]):
+        for j in range(errors.shape[1]):
+            total[0, j] += errors[b, j]
+    v, f, s = layer.value, layer.first, layer.second
+    _update_matrix(v.weight, f.weight, s.weight, on, centre, errors, total, rate, rule, False)
+    ascend(v.bias, 0, 1, total, f.bias, s.bias, rate, rule)
+
+
+@jit
+def update_lateral(on, errors, layer, rate, rule, work):
+    """Ascend lateral by bits^T errors above the diagonal, bits being the layer's own."""
+    v, f, s = layer.value, layer.first, layer.second
+    nothing = work[0][:0]
+    _update_matrix(v.lateral, f.lateral, s.lateral, on, nothing, errors, work[0:1], rate, rule, True)
+
+
+@jit
+def _update_matrix(matrix, first, second, on, centre, errors, total, rate, rule, triangle):
+    """Ascend a matrix by (bits - centre)^T errors, a block of rows at a time; total [1, out] sums the errors."""
+    if rule.kind == SGD:
+        _add_outer(matrix, 0, matrix.shape[0], on, errors, centre, total, rate)
+        if triangle:
+            _clear(matrix, 0)
+        return
+    gradient = np.empty((BLOCK, matrix.shape[1]), matrix.dtype)
+    for begin in range(0, matrix.shape[0], BLOCK):
+        end = min(begin + BLOCK, matrix.shape[0])
+        for row in range(BLOCK):
+            for j in range(matrix.shape[1]):
+                gradient[row, j] = 0
+        _add_outer(gradient, begin, end, on, errors, centre, total, matrix.dtype.type(1))
+        if triangle:
+            _clear(gradient, begin)
+        ascend(matrix, begin, end, gradient, first, second, rate, rule)
+
+
+@jit
+def _clear(rows, begin):
+    """Zero what lies on and below the diagonal, the first row being row `begin` of the matrix."""
+    for k in range(rows.shape[0]):
+        for j in range(min(begin + k + 1, rows.shape[1])):
+            rows[k, j] = 0
+
+
+@jit
+def _add_outer(out, begin, end, on, errors, centre, total, rate):
+    """out += rate (bits - centre)^T errors for the rows begin..end of the product, four cases at a time."""
+    cases, cases_on = on.cases, on.cases_on
+    width = errors.shape[1]
+    for k in range(begin, end):
+        row = k - begin
+        n = cases_on[k]
+        i = 0
+        if len(centre):
+            scaled = rate * centre[k]
+            for j in range(width):
+                out[row, j] -= scaled * total[0, j]
+        while i + 4 <= n:
+            b0, b1, b2, b3 = cases[k, i], cases[k, i + 1], cases[k, i + 2], cases[k, i + 3]
+            for j in range(width):
+                out[row, j] += rate * ((errors[b0, j] + errors[b1, j]) + (errors[b2, j] + errors[b3, j]))
+            i += 4
+        while i + 2 <= n:
+            b0, b1 = cases[k, i], cases[k, i + 1]
+            for j in range(width):
+                out[row, j] += rate * (errors[b0, j] + errors[b1, j])
+            i += 2
+        if i < n:
+            b0 = cases[k, i]
+            for j in range(width):
+                out[row, j] += rate * errors[b0, j]
+
+
+@jit
+def ascend(matrix, begin, end, gradient, first, second, rate, rule):
+    """Ascend rows begin..end of a matrix along the first rows of `gradient`; `first`, `second` are its moments."""
+    one = matrix.dtype.type(1)
+    for k in range(begin, end):
+        row = k - begin
+        if rule.kind == SGD:
+            for j in range(matrix.shape[1]):
+                matrix[k, j] += rate * gradient[row, j]
+        elif rule.kind == MOMENTUM:
+            for j in range(matrix.shape[1]):
+                first[k, j] = rule.decay * first[k, j] + gradient[row, j]
+                matrix[k, j] += rate * first[k, j]
+        else:
+            for j in range(matrix.shape[1]):
+                g = gradient[row, j]
+                first[k, j] += (one - rule.decay) * (g - first[k, j])
+                second[k, j] = rule.second_decay * second[k, j] + (one - rule.second_decay) * g * g
+                scale = math.sqrt(second[k, j] * rule.second_correction) + rule.epsilon
+                matrix[k, j] += rate * (first[k, j] * rule.correction) / scale

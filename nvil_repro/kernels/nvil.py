@@ -1,0 +1,133 @@
+"""NVIL, compiled: `learning.nvil` and `learning.closed_form` for one replica, many updates at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nvil_repro.kernels.ascent import rule_at, update, update_lateral
+from nvil_repro.kernels.baseline import baseline_backward, baseline_values
+from nvil_repro.kernels.jit import entry, jit
+from nvil_repro.kernels.passes import explain, infer, scratch, show
+from nvil_repro.kernels.products import affine
+from nvil_repro.kernels.replicas import replica_net, replica_plan
+from nvil_repro.training.advance import Plan, TrainState
+from nvil_repro.training.schedule import run_interleaved
+
+SLICE = 10  # updates a replica runs before another may have its thread
+
+
+def advance_nvil(
+    state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int, threads: int
+) -> Tensor:
+    """See `training.advance.advance`: T updates of every replica in place; the minibatch bounds [T, R]."""
+    updates, replicas, dtype = x.shape[1], state.net.replicas, state.net.prior.dtype
+    bounds = torch.empty(replicas, updates, dtype=dtype)
+    mean, variance = (part.T.contiguous() for part in state.signals)
+    data = [(x[g].numpy(), tuple(u[g].numpy() for u in uniforms)) for g in range(len(x))]
+    arguments = [
+        (
+            *data[int(plan.group[r])],
+            net := replica_net(state, r),
+            replica_plan(plan, r, dtype),
+            scratch(net, x.shape[2]),
+            mean[r].numpy(),
+            variance[r].numpy(),
+            bounds[r].numpy(),
+        )
+        for r in range(replicas)
+    ]
+
+    def run(r: int, begin: int, end: int) -> None:
+        _run(*arguments[r], begin, end, first_update)
+
+    run_interleaved(run, replicas, updates, SLICE, threads)
+    state.signals.mean.copy_(mean.T)
+    state.signals.variance.copy_(variance.T)
+    return bounds.T
+
+
+@entry
+def _run(x, uniforms, net, how, s, mean, variance, bounds, begin, end, past):
+    input_baseline = how.switches[1]
+    layers, batch = len(uniforms), x.shape[1]
+    nothing = np.zeros(0, net.centre.dtype)
+    values, used = np.zeros((layers, batch), s.log_q.dtype), np.empty((layers, batch), s.log_q.dtype)
+
+    for t in range(begin, end):
+        show(x[t], s)
+        for i in range(layers):
+            about = net.centre if i == 0 else nothing
+            infer(i, about, net.inference[i], uniforms[i][t], s)
+            if input_baseline:
+                affine(s.on[i], about, net.hidden[i].value, s.hidden[i], s.work)
+                baseline_values(s.hidden[i], net.output[i].value, values[i], s.work)
+        for i in range(layers + 1):
+            explain(i, nothing, net.model[i], s)
+        bounds[t] = _signals(s.log_p, s.log_q, values, mean, variance, used, how.alpha, how.switches)
+
+        # All that is read has been read: move the parameters.
+        rule = rule_at(how.kind, how.constants, past + t)
+        ascend_model(net.model, s, nothing, how.rates[0], rule)
+        for i in range(layers):
+            about = net.centre if i == 0 else nothing
+            for b in range(batch):
+                for j in range(s.q_errors[i].shape[1]):
+                    s.q_errors[i][b, j] *= used[i, b]
+            ascend_inference(i, about, net.inference[i], s, how.rates[1], rule)
+            if input_baseline:
+                baseline_backward(s.hidden[i], used[i], net.output[i], how.rates[2], rule)
+                update(s.on[i], about, s.hidden[i], net.hidden[i], how.rates[2], rule, s.work)
+
+
+@jit
+def ascend_model(model, s, nothing, rate, rule):
+    """theta += rate sum d log P(x, h), every layer."""
+    for i in range(len(model)):
+        if model[i].value.lateral.size:
+            update_lateral(s.on[i], s.p_errors[i], model[i], rate, rule, s.work)
+        update(s.on[i + 1], nothing, s.p_errors[i], model[i], rate, rule, s.work)
+
+
+@jit
+def ascend_inference(layer, about, q, s, rate, rule):
+    """phi += rate sum of what `s.q_errors[layer]` makes of d log Q, one layer."""
+    if q.value.lateral.size:
+        update_lateral(s.on[layer + 1], s.q_errors[layer], q, rate, rule, s.work)
+    update(s.on[layer], about, s.q_errors[layer], q, rate, rule, s.work)
+
+
+@jit
+def _signals(log_p, log_q, values, mean, variance, used, alpha, switches):
+    """`learning.nvil.signals_of` for one replica; returns the mean single-sample bound of the minibatch."""
+    constant_baseline, _, normalisation, local = switches
+    layers, batch = log_q.shape
+    bound = 0.0
+    for b in range(batch):
+        signal = float(log_p[layers, b])
+        for i in range(layers - 1, -1, -1):
+            signal += log_p[i, b] - log_q[i, b]
+            used[i, b] = signal
+        bound += signal
+        if not local:
+            for i in range(layers):
+                used[i, b] = signal
+    for i in range(layers):
+        for b in range(batch):
+            used[i, b] -= values[i, b]
+        centre = 0.0
+        for b in range(batch):
+            centre += used[i, b] / batch
+        mean[i] = alpha * mean[i] + (1 - alpha) * centre
+        spread = 0.0
+        for b in range(batch):
+            spread += (used[i, b] - centre) ** 2
+        variance[i] = alpha * variance[i] + (1 - alpha) * spread / batch
+        scale = max(1.0, math.sqrt(variance[i])) if normalisation else 1.0
+        for b in range(batch):
+            used[i, b] = (used[i, b] - (mean[i] if constant_baseline else 0.0)) / scale
+    return bound / batch
