@@ -3,58 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from nvil_repro.kernels.ascent import rule_at, update, update_lateral
+from nvil_repro.kernels.ascent import rule_at, update
 from nvil_repro.kernels.baseline import baseline_backward, baseline_values
 from nvil_repro.kernels.jit import entry, jit
-from nvil_repro.kernels.passes import explain, infer, scratch, show
+from nvil_repro.kernels.passes import ascend_inference, ascend_model, explain, infer, show
 from nvil_repro.kernels.products import affine
-from nvil_repro.kernels.replicas import replica_net, replica_plan
-from nvil_repro.training.advance import Plan, TrainState
-from nvil_repro.training.schedule import run_interleaved
-
-SLICE = 10  # updates a replica runs before another may have its thread
-
-
-def advance_nvil(
-    state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int, threads: int
-) -> Tensor:
-    """See `training.advance.advance`: T updates of every replica in place; the minibatch bounds [T, R]."""
-    updates, replicas, dtype = x.shape[1], state.net.replicas, state.net.prior.dtype
-    bounds = torch.empty(replicas, updates, dtype=dtype)
-    mean, variance = (part.T.contiguous() for part in state.signals)
-    data = [(x[g].numpy(), tuple(u[g].numpy() for u in uniforms)) for g in range(len(x))]
-    arguments = [
-        (
-            *data[int(plan.group[r])],
-            net := replica_net(state, r),
-            replica_plan(plan, r, dtype),
-            scratch(net, x.shape[2]),
-            mean[r].numpy(),
-            variance[r].numpy(),
-            bounds[r].numpy(),
-        )
-        for r in range(replicas)
-    ]
-
-    def run(r: int, begin: int, end: int) -> None:
-        _run(*arguments[r], begin, end, first_update)
-
-    run_interleaved(run, replicas, updates, SLICE, threads)
-    state.signals.mean.copy_(mean.T)
-    state.signals.variance.copy_(variance.T)
-    return bounds.T
 
 
 @entry
-def _run(x, uniforms, net, how, s, mean, variance, bounds, begin, end, past):
+def run_nvil(x, uniforms, net, how, s, dream, mean, variance, bounds, begin, end, past):
+    """Updates begin..end of a chunk, in place; `dream` is not used."""
     input_baseline = how.switches[1]
-    layers, batch = len(uniforms), x.shape[1]
+    layers, batch = len(net.inference), x.shape[1]
     nothing = np.zeros(0, net.centre.dtype)
     values, used = np.zeros((layers, batch), s.log_q.dtype), np.empty((layers, batch), s.log_q.dtype)
 
@@ -82,23 +45,6 @@ def _run(x, uniforms, net, how, s, mean, variance, bounds, begin, end, past):
             if input_baseline:
                 baseline_backward(s.hidden[i], used[i], net.output[i], how.rates[2], rule)
                 update(s.on[i], about, s.hidden[i], net.hidden[i], how.rates[2], rule, s.work)
-
-
-@jit
-def ascend_model(model, s, nothing, rate, rule):
-    """theta += rate sum d log P(x, h), every layer."""
-    for i in range(len(model)):
-        if model[i].value.lateral.size:
-            update_lateral(s.on[i], s.p_errors[i], model[i], rate, rule, s.work)
-        update(s.on[i + 1], nothing, s.p_errors[i], model[i], rate, rule, s.work)
-
-
-@jit
-def ascend_inference(layer, about, q, s, rate, rule):
-    """phi += rate sum of what `s.q_errors[layer]` makes of d log Q, one layer."""
-    if q.value.lateral.size:
-        update_lateral(s.on[layer + 1], s.q_errors[layer], q, rate, rule, s.work)
-    update(s.on[layer], about, s.q_errors[layer], q, rate, rule, s.work)
 
 
 @jit

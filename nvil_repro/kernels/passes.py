@@ -1,4 +1,4 @@
-"""The two passes through a net that every method is made of: Q upwards, P downwards."""
+"""The passes through a net that every method is made of: Q upwards, P downwards, and the ascent of each."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nvil_repro.kernels.ascent import update, update_lateral
 from nvil_repro.kernels.bernoulli import error_row, sample_row, sample_row_by_unit
 from nvil_repro.kernels.jit import jit
 from nvil_repro.kernels.products import Active, activate, active, add_lateral, affine
@@ -80,3 +81,44 @@ def explain(layer, nothing, p, s):
         add_lateral(s.on[layer], p.value, errors)
     for b in range(bits.shape[0]):
         s.log_p[layer, b] = error_row(errors[b], bits[b], s.work)
+
+
+@jit
+def imagine(layer, nothing, p, uniforms, s):
+    """Sample h^layer ~ P given the layer above."""
+    logits, bits = s.p_errors[layer], s.bits[layer]
+    affine(s.on[layer + 1], nothing, p.value, logits, s.work)
+    for b in range(bits.shape[0]):
+        if p.value.lateral.size:
+            sample_row_by_unit(logits[b], uniforms[b], bits[b], p.value.lateral, s.work)
+        else:
+            sample_row(logits[b], uniforms[b], bits[b], s.work)
+    activate(bits, s.on[layer])
+
+
+@jit
+def recognise(layer, about, q, s):
+    """Errors of h^{layer+1} under Q given the layer below, for bits that are there already."""
+    errors, bits = s.q_errors[layer], s.bits[layer + 1]
+    affine(s.on[layer], about, q.value, errors, s.work)
+    if q.value.lateral.size:
+        add_lateral(s.on[layer + 1], q.value, errors)
+    for b in range(bits.shape[0]):
+        s.log_q[layer, b] = error_row(errors[b], bits[b], s.work)
+
+
+@jit
+def ascend_model(model, s, nothing, rate, rule):
+    """theta += rate sum d log P(x, h), every layer."""
+    for i in range(len(model)):
+        if model[i].value.lateral.size:
+            update_lateral(s.on[i], s.p_errors[i], model[i], rate, rule, s.work)
+        update(s.on[i + 1], nothing, s.p_errors[i], model[i], rate, rule, s.work)
+
+
+@jit
+def ascend_inference(layer, about, q, s, rate, rule):
+    """phi += rate sum of what `s.q_errors[layer]` makes of d log Q, one layer."""
+    if q.value.lateral.size:
+        update_lateral(s.on[layer + 1], s.q_errors[layer], q, rate, rule, s.work)
+    update(s.on[layer], about, s.q_errors[layer], q, rate, rule, s.work)

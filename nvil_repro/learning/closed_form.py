@@ -33,7 +33,6 @@ def nvil_gradients(
     Errors: `ValueError` if the input-dependent baseline is on in a net without baselines.
     """
     below = belief_net.inputs(net, x, h)
-    q_logits, p_logits = belief_net.q_logits(net, x, h), belief_net.p_logits(net, x, h)
     q_terms, p_terms = belief_net.log_q_terms(net, x, h), belief_net.log_p_terms(net, x, h)
     if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
         raise ValueError(
@@ -43,24 +42,38 @@ def nvil_gradients(
     values = torch.stack(idbs) if idbs else torch.zeros_like(q_terms)
     signals = signals_of(p_terms, q_terms, values, state, ingredients, alpha)
 
-    bits = [x, *h]
-    p_errors = [b - torch.sigmoid(logits) for b, logits in zip(bits, p_logits, strict=True)]
-    q_errors = [
-        (b - torch.sigmoid(a)) * l[..., None] for b, a, l in zip(h, q_logits, signals.used, strict=True)
-    ]
     switch = torch.as_tensor(ingredients.input_baseline, device=x.device).to(x.dtype)
     residuals = signals.used * (switch[:, None] if switch.ndim else switch)
-    gradients = BeliefNet(
-        centre=torch.zeros_like(net.centre),
-        prior=p_errors[-1].sum(1),
-        generative=_conditionals(net.generative, h, bits[:-1], p_errors[:-1]),
-        recognition=_conditionals(net.recognition, below, h, q_errors),
-        baselines=tuple(
-            _baseline(b, inp, l) for b, inp, l in zip(net.baselines, below, residuals, strict=False)
-        ),
-        prior_lateral=_lateral(net.top, h[-1], p_errors[-1]),
+    baselines = zip(net.baselines, below, residuals, strict=False)
+    gradients = model_gradient(net, x, h)._replace(
+        recognition=inference_gradient(net, x, h, signals.used),
+        baselines=tuple(_baseline(b, inp, l) for b, inp, l in baselines),
     )
     return gradients, signals
+
+
+def model_gradient(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> BeliefNet:
+    """d sum log P(x, h) (equation 4), summed over the minibatch; the inference network and baselines are left out."""
+    bits, logits = [x, *h], belief_net.p_logits(net, x, h)
+    errors = [b - torch.sigmoid(a) for b, a in zip(bits, logits, strict=True)]
+    return BeliefNet(
+        centre=torch.zeros_like(net.centre),
+        prior=errors[-1].sum(1),
+        generative=_conditionals(net.generative, h, bits[:-1], errors[:-1]),
+        recognition=(),
+        baselines=(),
+        prior_lateral=_lateral(net.top, h[-1], errors[-1]),
+    )
+
+
+def inference_gradient(
+    net: BeliefNet, x: Tensor, h: Sequence[Tensor], signals: Tensor | None = None
+) -> tuple[Conditional, ...]:
+    """sum over the minibatch of l d log Q(h | x), layer by layer; signals l [L, R, B], or one everywhere."""
+    errors = [b - torch.sigmoid(a) for b, a in zip(h, belief_net.q_logits(net, x, h), strict=True)]
+    if signals is not None:
+        errors = [error * l[..., None] for error, l in zip(errors, signals, strict=True)]
+    return _conditionals(net.recognition, belief_net.inputs(net, x, h), h, errors)
 
 
 def _conditionals(

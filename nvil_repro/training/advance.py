@@ -1,4 +1,4 @@
-"""A chunk of NVIL updates, in place: the torch road anywhere, the compiled CPU kernel where numba is installed."""
+"""A chunk of updates, in place: the torch road anywhere, the compiled CPU kernel where numba is installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from nvil_repro.learning.closed_form import nvil_gradients
 from nvil_repro.learning.nvil import ALPHA, Ingredients, SignalState
-from nvil_repro.models.belief_net import BeliefNet, sample_q
+from nvil_repro.learning.wake_sleep import wake_sleep_gradients
+from nvil_repro.models.belief_net import BeliefNet, log_weight, sample_p, sample_q
 from nvil_repro.training.optimisers import Optimiser, Rates, ascend
 from nvil_repro.trees import view
 
@@ -24,6 +25,9 @@ class TrainState(NamedTuple):
     moments: tuple[tuple[Tensor, ...], ...]  # the optimiser's buffers, in the order of `parameters(net)`
 
 
+METHODS = ("nvil", "wake-sleep")
+
+
 class Plan(NamedTuple):
     """What stays fixed through a run: a row of switches and rates per replica, and each replica's stream of data."""
 
@@ -32,6 +36,7 @@ class Plan(NamedTuple):
     optimiser: Optimiser
     group: Tensor  # int64 [R]: which of the G streams (one per seed) a replica reads
     alpha: float = ALPHA
+    method: str = "nvil"  # of `METHODS`; wake-sleep leaves ingredients and alpha unread
 
 
 def default_engine(device: str | torch.device = "cpu") -> str:
@@ -49,17 +54,17 @@ def advance(
     engine: str | None = None,
     threads: int = 1,
 ) -> Tensor:
-    """Run T updates in place and return the mean single-sample bound of each minibatch, [T, R], in nats.
+    """Run T updates of the plan's method in place and return the mean single-sample bound of each minibatch, [T, R], in nats.
 
-    `x` uint8 [G, T, B, D] holds the minibatches of each stream, `uniforms[i]` [G, T, B, H_{i+1}] its uniforms in the
-    dtype of the parameters. On a CPU a replica's bits do not depend on the other replicas, nor on `threads`.
+    `x` uint8 [G, T, B, D] holds the minibatches of each stream, `uniforms` its uniforms in the dtype of the
+    parameters: of h^1..h^L, [G, T, B, H_i] each, and under wake-sleep of x, h^1..h^L in dreams after them. On a CPU a replica's bits do not depend on the other replicas, nor on `threads`.
     A replica that diverges carries NaN from then on and disturbs no other.
     """
     engine = engine or default_engine(state.net.prior.device)
     if engine == "kernel":
-        from nvil_repro.kernels.nvil import advance_nvil
+        from nvil_repro.kernels.engine import advance_compiled
 
-        return advance_nvil(state, plan, x, uniforms, first_update, threads)
+        return advance_compiled(state, plan, x, uniforms, first_update, threads)
     if engine != "torch":
         raise ValueError(f"unknown engine {engine!r}; choose from kernel, torch")
     if state.net.prior.device.type != "cpu":
@@ -79,16 +84,18 @@ def _replica(state: TrainState, plan: Plan, r: int) -> tuple[TrainState, Plan]:
 
 
 @torch.no_grad()
-def _advance_torch(
-    state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int
-) -> Tensor:
-    net, bounds = state.net, []
+def _advance_torch(state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int) -> Tensor:
+    net, layers, bounds = state.net, len(state.net.layers), []
     for t in range(x.shape[1]):
         batch = x[plan.group, t].to(net.prior.dtype)
-        h = sample_q(net, batch, [u[plan.group, t] for u in uniforms])
-        gradients, signals = nvil_gradients(net, batch, h, state.signals, plan.ingredients, plan.alpha)
+        u = [part[plan.group, t] for part in uniforms]
+        h = sample_q(net, batch, u[:layers])
+        if plan.method == "nvil":
+            gradients, signals = nvil_gradients(net, batch, h, state.signals, plan.ingredients, plan.alpha)
+            state.signals.mean.copy_(signals.state.mean)
+            state.signals.variance.copy_(signals.state.variance)
+        else:
+            gradients = wake_sleep_gradients(net, batch, h, sample_p(net, u[layers:]))
+        bounds.append(log_weight(net, batch, h).mean(-1))
         ascend(net, gradients, state.moments, plan.optimiser, plan.rates, first_update + t)
-        state.signals.mean.copy_(signals.state.mean)
-        state.signals.variance.copy_(signals.state.variance)
-        bounds.append(signals.raw[0].mean(-1))
     return torch.stack(bounds)

@@ -58,8 +58,11 @@ def ascend(
     update: int,
 ) -> None:
     """Move `net` and `buffers` in place along `gradients`; `update`, from 0, serves Adam's bias correction."""
-    pairs = zip(parameters(net), parameters(gradients), strict=True)
-    for i, ((name, parameter), (_, gradient)) in enumerate(pairs):
+    found = dict(parameters(gradients))
+    for i, (name, parameter) in enumerate(parameters(net)):
+        if name not in found:  # what the method does not train
+            continue
+        gradient = found[name]
         rate: Tensor = getattr(rates, name.split("/")[0])
         rate = rate.view(-1, *[1] * (parameter.ndim - 1))
         if optimiser.name == "momentum":
