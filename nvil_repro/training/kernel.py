@@ -211,7 +211,7 @@ def _pair(first, second, w):
 
 @_jit
 def _active_lists(batch, units):
-    """Which units are on in each case, and in which cases each unit is on: (units [B, K], count [B], cases [K, B], count [K])."""
+    """Which units are on in each case, and in which cases each is on: units [B, K], count [B], cases [K, B], count [K]."""
     return (
         np.empty((batch, units + 1), np.uint32),
         np.empty(batch, np.int64),
@@ -227,13 +227,14 @@ def _activate(bits, rows):
     cases_on[:] = 0
     for b in range(batch):
         n = 0
-        for k in range(width):
-            if bits[b, k]:
-                units[b, n] = k
-                n += 1
-                cases[k, cases_on[k]] = b
-                cases_on[k] += 1
+        for k in range(width):  # no branch, which would be guessed wrong: an inactive unit is overwritten
+            units[b, n] = np.uint32(k)
+            n += np.int64(bits[b, k])
         units_on[b] = n
+        for i in range(n):
+            k = units[b, i]
+            cases[k, cases_on[k]] = b
+            cases_on[k] += 1
 
 
 @_jit
@@ -345,7 +346,7 @@ def _step_constants(rule, constants, update):
 
 @_jit
 def _ascend(matrix, begin, end, gradient, first, second, rate, rule, step):
-    """Ascend the rows begin..end of the matrix along the gradient's first rows; `first` and `second` are its moments."""
+    """Ascend rows begin..end of the matrix along the gradient's first rows; `first` and `second` are its moments."""
     one = matrix.dtype.type(1)
     for k in range(begin, end):
         row = k - begin
@@ -425,9 +426,9 @@ def _sum_log1p(e):
     """sum_j log(1 + e_j) for 0 <= e_j <= 1, one logarithm for every 64 factors: their product is at most 2^64."""
     one, total = e.dtype.type(1), 0.0
     for begin in range(0, e.shape[0], 64):
-        product = one
-        for j in range(begin, min(begin + 64, e.shape[0])):
-            product *= one + e[j]
+        product, part = one, e[begin : begin + 64]
+        for j in range(part.shape[0]):
+            product *= one + part[j]
         total += math.log(product)
     return total
 
