@@ -211,7 +211,7 @@ def _pair(first, second, w):
 
 @_jit
 def _active_lists(batch, units):
-    """Which units are on in each case, and in which cases each is on: units [B, K], count [B], cases [K, B], count [K]."""
+    """Which units are on in each case, in which cases each is on: units [B, K], counts [B], cases [K, B], counts [K]"""
     return (
         np.empty((batch, units + 1), np.uint32),
         np.empty(batch, np.int64),
