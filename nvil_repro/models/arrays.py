@@ -53,6 +53,14 @@ def net_from_arrays(
             raise ValueError(
                 f"{name} has {count} layers and generative has {layers}: give one of each per layer"
             )
+    for name, parts, expected in (
+        ("generative", generative, 2),
+        ("recognition", recognition, 2),
+        ("baselines", baselines, 4),
+    ):
+        for i, part in enumerate(parts):
+            if len(part) != expected:
+                raise ValueError(f"{name}[{i}] has {len(part)} entries: give a tuple of {expected} arrays")
     dtype = _tensor(centre).dtype
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"centre is {dtype}: give every array as float64, or every array as float32")
