@@ -1,4 +1,4 @@
-"""The compiled engine's bits are those of its source: a process that compiles it and one that finds it compiled agree."""
+"""A process that compiles the CPU engine and one that finds it compiled get the same bits from it."""
 
 from __future__ import annotations
 
