@@ -66,5 +66,5 @@ lock:  ## renew requirements.lock from pyproject.toml
 	@mv build/lock/requirements.lock requirements.lock
 
 clean:  ## remove the environment, builds and tools' caches; results and downloaded data stay
-	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .snakemake
 	@find nvil_repro tests benchmarks notebooks -name __pycache__ -type d -prune -exec rm -rf {} +

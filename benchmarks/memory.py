@@ -25,7 +25,7 @@ def train_panels(data: Bits, chunks: int) -> None:
     """`chunks` chunks of each panel, with the evaluations at their start and end, as the notebook trains them."""
     from dataclasses import replace
 
-    from nvil_repro.training.nvil import train
+    from nvil_repro.training.belief_nets import train
 
     for layers in PANELS:
         settings = Work(data, layers=layers).settings

@@ -6,12 +6,12 @@ from itertools import count
 
 from benchmarks.timing import Way, cores
 from benchmarks.work import Work
-from nvil_repro.training.nvil import Nvil
+from nvil_repro.training.belief_nets import BeliefNets
 
 
 def ours(work: Work) -> list[Way]:
     """One way: the engine that training would choose here, on all cores."""
-    method = Nvil(work.settings, work.data.train, work.data.valid, threads=cores())
+    method = BeliefNets(work.settings, work.data.train, work.data.valid, threads=cores())
     state, chunks = method.start(), count()
 
     def run() -> None:

@@ -19,7 +19,7 @@ from nvil_repro.learning.nvil import Ingredients, signal_state
 from nvil_repro.models.modules import InputBaseline, MirroredInference, SigmoidBeliefNet, as_modules
 from nvil_repro.streams import uniforms
 from nvil_repro.training.advance import advance
-from nvil_repro.training.nvil import Nvil
+from nvil_repro.training.belief_nets import BeliefNets
 
 Step = Callable[[Tensor], object]
 MINIBATCHES = 20
@@ -37,7 +37,7 @@ def general(work: Work) -> list[Way]:
 
 def closed_form(work: Work) -> list[Way]:
     """The torch engine of `advance`: gradients in closed form, all replicas in batched products."""
-    method = Nvil(work.settings, work.data.train, work.data.valid)
+    method = BeliefNets(work.settings, work.data.train, work.data.valid)
     state, plan = method.start(), method.plan(0)
     seeds = len(work.seeds)
     x = work.minibatches(1).to(torch.uint8).expand(seeds, -1, -1, -1)

@@ -20,7 +20,7 @@ ON = 0.13  # the share of ones in binarised MNIST
 
 
 class Bits(NamedTuple):
-    """What training needs of a data set, see `nvil_repro.training.nvil.Splits`."""
+    """What training needs of a data set, see `nvil_repro.training.belief_nets.Splits`."""
 
     train: Tensor  # uint8 [N, D]
     valid: Tensor

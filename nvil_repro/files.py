@@ -59,15 +59,20 @@ class FolderBusyError(RuntimeError):
 
 @contextmanager
 def folder_lock(folder: str | Path) -> Iterator[None]:
-    """Own `folder` for the length of the block; the kernel releases the lock if the process dies.
+    """Own `folder`, made if need be, for the length of the block; the kernel drops the lock if the process dies.
 
-    Errors: `FolderBusyError` naming the host and process that hold it.
+    Errors: `FolderBusyError` naming the host and process that hold it; `OSError` if the folder cannot be written.
     """
     import fcntl
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("a+")
+    except OSError as error:
+        advice = "make it writable or choose another results folder"
+        raise OSError(error.errno, f"cannot write into {folder}: {error.strerror}; {advice}") from error
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

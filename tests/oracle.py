@@ -120,13 +120,13 @@ def bound(net: BeliefNet, x: Tensor, replica: int = 0) -> Tensor:
 
 def inference_gradient(net: BeliefNet, x: Tensor) -> list[Tensor]:
     """d sum_n L(x_n) / d (weight, bias and lateral of every layer of Q), replica 0, by autograd through enumeration."""
-    layers = [_leaves(f) for f in net.recognition]
+    layers = [free(f) for f in net.recognition]
     return _gradient(net._replace(recognition=tuple(layers)), x, trained(layers))
 
 
 def model_gradient(net: BeliefNet, x: Tensor) -> list[Tensor]:
     """d sum_n L(x_n) / d (prior, its lateral, then weight, bias and lateral of every layer of P), of replica 0."""
-    layers = [_leaves(f) for f in net.generative]
+    layers = [free(f) for f in net.generative]
     prior, lateral = (p.detach().clone().requires_grad_() for p in (net.prior, net.prior_lateral))
     leaves = net._replace(generative=tuple(layers), prior=prior, prior_lateral=lateral)
     return _gradient(leaves, x, [p for p in (prior, lateral) if p.numel()] + trained(layers))
@@ -137,7 +137,7 @@ def trained(layers: Sequence[Conditional]) -> list[Tensor]:
     return [p for layer in layers for p in layer if p.numel()]
 
 
-def _leaves(layer: Conditional) -> Conditional:
+def free(layer: Conditional) -> Conditional:
     return Conditional(*(p.detach().clone().requires_grad_() for p in layer))
 
 

@@ -43,9 +43,7 @@ def cache() -> Place:
     """The per-user cache: `NVIL_REPRO_CACHE`, or nvil-repro in the platform's cache folder."""
     if chosen := os.environ.get("NVIL_REPRO_CACHE"):
         return Place("cache", Path(chosen).expanduser() / "data")
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
+    if sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -61,6 +61,15 @@ def net_from_arrays(
             raise ValueError(
                 f"{name} has {count} layers and generative has {layers}: give one of each per layer"
             )
+    for name, parts, expected in (
+        ("generative", generative, (2, 3)),
+        ("recognition", recognition, (2, 3)),
+        ("baselines", baselines, (4,)),
+    ):
+        for i, part in enumerate(parts):
+            if not isinstance(part, (tuple, list)) or len(part) not in expected:
+                counts = " or ".join(map(str, expected))
+                raise ValueError(f"{name}[{i}] is not a tuple of {counts} arrays")
     dtype = _tensor(centre).dtype
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"centre is {dtype}: give every array as float64, or every array as float32")

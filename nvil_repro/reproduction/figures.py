@@ -90,11 +90,19 @@ def _legend_below(grid: Any, table: pandas.DataFrame) -> None:
     """The legend in one line under the panels, titled with the data set."""
     import seaborn
 
-    title = ", ".join(sorted(table["dataset"].unique()))
     seaborn.move_legend(
-        grid, "upper center", bbox_to_anchor=(0.5, 0.02), ncol=len(STROKES), title=title, columnspacing=1.2
+        grid,
+        "upper center",
+        bbox_to_anchor=(0.5, 0.02),
+        ncol=len(STROKES),
+        title=_datasets(table),
+        columnspacing=1.2,
     )
     grid.figure.tight_layout()
+
+
+def _datasets(table: pandas.DataFrame) -> str:
+    return ", ".join(sorted(table["dataset"].unique()))
 
 
 _SPLITS = {"valid": "validation", "train": "training"}
@@ -132,21 +140,23 @@ def variance_points(
         aspect=1.4,
     )
     grid.set_axis_labels("", "")
-    grid.figure.supxlabel(f"{label}, log scale")
+    grid.figure.supxlabel(f"{label}, log scale; {_datasets(table)}")
     _title(grid)
     return grid.figure
 
 
-def filters(weights: Any, shape: tuple[int, int] = (28, 28), columns: int = 20) -> Figure:
+def filters(weights: Any, dataset: str, shape: tuple[int, int] = (28, 28), columns: int = 20) -> Figure:
     """Weights [H, D] of the visible layer, a picture a hidden unit; red positive, blue negative."""
     pictures = _pictures(weights, shape)
     limit = float(numpy.quantile(numpy.abs(pictures), 0.995)) or 1.0
-    return _grid(pictures, columns, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    return _grid(pictures, columns, f"learned from {dataset}", cmap="RdBu_r", vmin=-limit, vmax=limit)
 
 
-def image_grid(images: Any, shape: tuple[int, int] = (28, 28), columns: int = 10) -> Figure:
+def image_grid(images: Any, dataset: str, shape: tuple[int, int] = (28, 28), columns: int = 10) -> Figure:
     """Images [N, D] with values from 0 (white) to 1 (ink)."""
-    return _grid(_pictures(images, shape), columns, cmap="Greys", vmin=0.0, vmax=1.0)
+    return _grid(
+        _pictures(images, shape), columns, f"learned from {dataset}", cmap="Greys", vmin=0.0, vmax=1.0
+    )
 
 
 def _pictures(values: Any, shape: tuple[int, int]) -> numpy.ndarray:
@@ -158,7 +168,7 @@ def _pictures(values: Any, shape: tuple[int, int]) -> numpy.ndarray:
     return array.reshape(-1, *shape)
 
 
-def _grid(pictures: numpy.ndarray, columns: int, **colours: Any) -> Figure:
+def _grid(pictures: numpy.ndarray, columns: int, title: str, **colours: Any) -> Figure:
     """Pictures side by side in one axis, with a hair of space between."""
     from matplotlib import pyplot
 
@@ -173,6 +183,7 @@ def _grid(pictures: numpy.ndarray, columns: int, **colours: Any) -> Figure:
     figure, axes = pyplot.subplots(figsize=(9.0, rows * height * inches))
     axes.imshow(sheet, interpolation="nearest", **colours)
     axes.set_axis_off()
+    axes.set_title(title, loc="left", fontsize="small")
     return figure
 
 

@@ -56,8 +56,10 @@ class Run:
 
 def run_hash(experiment: Experiment, settings: Any) -> str:
     """The settings hash of result rows; a protocol counts with the rates it stands for."""
-    rates = {name: PROTOCOLS[name]._asdict() for name in getattr(settings, "protocols", ())}
-    return settings_hash({"experiment": experiment.name, "rates": rates, **asdict(settings)})
+    values = asdict(settings)
+    protocols = values["protocols"] if "protocols" in values else (values["protocol"],)
+    rates = {name: PROTOCOLS[name]._asdict() for name in protocols}
+    return settings_hash({"experiment": experiment.name, "rates": rates, **values})
 
 
 def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:

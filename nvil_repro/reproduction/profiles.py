@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from nvil_repro.reproduction.rules import Count, Network, Networks, Rate, Seed, Seeds, one_of, several
+from nvil_repro.reproduction.rules import Count, Network, Networks, Seed, Seeds, one_of, several, whole
 
 PROFILES = ("smoke", "quick", "paper")
 
@@ -39,8 +39,13 @@ PROTOCOLS = {
 }
 
 Binarisation = Annotated[str, one_of("auto", "fixed", "pinned")]
-Variants = Annotated[tuple[str, ...], several(one_of(*VARIANTS))]
+# The others' gradients are measured where the full method arrived.
+Variants = Annotated[tuple[str, ...], several(one_of(*VARIANTS), including="full")]
 Protocols = Annotated[tuple[str, ...], several(one_of(*PROTOCOLS))]
+Batch = Annotated[int, whole(1, 59_900)]  # as many as there are training cases
+TestCases = Annotated[int, whole(2, 10_000)]  # a standard error needs two
+BoundSamples = Annotated[int, whole(2)]
+GradientSamples = Annotated[int, whole(3)]  # a variance's standard error needs three
 
 
 class Figure(NamedTuple):
@@ -73,13 +78,12 @@ class Quickstart:
 
     layers: Network
     updates: Count
-    batch: Count
-    rate: Rate
-    inference_rate: Rate
+    batch: Batch
+    protocol: Annotated[str, one_of(*PROTOCOLS)]
     seed: Seed
     eval_every: Count
-    bound_samples: Count
-    test_cases: Count
+    bound_samples: BoundSamples
+    test_cases: TestCases
     binarisation: Binarisation
 
 
@@ -92,11 +96,11 @@ class VarianceReduction:
     protocols: Protocols
     seeds: Seeds
     updates: Count
-    batch: Count
+    batch: Batch
     eval_every: Count
-    bound_samples: Count
-    test_cases: Count
-    gradient_samples: Count
+    bound_samples: BoundSamples
+    test_cases: TestCases
+    gradient_samples: GradientSamples
     binarisation: Binarisation
 
 
@@ -104,8 +108,7 @@ _quickstart = Quickstart(
     layers=(200,),
     updates=40_000,
     batch=20,
-    rate=3e-3,
-    inference_rate=6e-4,
+    protocol="quick",
     seed=0,
     eval_every=1_000,
     bound_samples=10,
@@ -136,13 +139,14 @@ EXPERIMENTS = {
             profiles={
                 "smoke": replace(_quickstart, updates=4_000, eval_every=500, test_cases=1_000),
                 "quick": _quickstart,
-                "paper": replace(
-                    _quickstart, updates=2_000_000, eval_every=20_000, rate=3e-4, inference_rate=6e-5
-                ),
+                "paper": replace(_quickstart, updates=2_000_000, eval_every=20_000, protocol="literal"),
             },
             figures=(
                 Figure("quickstart_bound", "Validation bound while the net trains."),
-                Figure("quickstart_samples", "Samples from the trained net beside test images."),
+                Figure(
+                    "quickstart_samples",
+                    "What the trained net draws: pixel probabilities given h from the prior.",
+                ),
                 Figure("quickstart_filters", "Weights of the visible layer, one picture a hidden unit."),
             ),
             threads=1,

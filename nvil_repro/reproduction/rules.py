@@ -1,12 +1,11 @@
 """What a setting may be: strict types and ranges, each a rule that can say what it expects.
 
 A rule annotates a field, `updates: Annotated[int, whole(1)]`, and reads a value given by a reader of a
-notebook: a bool is not a number, "3" is not 3, NaN is refused, a list becomes a tuple.
+notebook: a bool is not a number, "3" is not 3, a list becomes a tuple.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
@@ -18,26 +17,16 @@ class Rule(NamedTuple):
     read: Callable[[Any], Any]
 
 
-def whole(at_least: int) -> Rule:
-    """A whole number, `at_least` or more."""
+def whole(at_least: int, at_most: int | None = None) -> Rule:
+    """A whole number between the two, both allowed."""
+    limits = f"{at_least} or more" if at_most is None else f"from {at_least} to {at_most:,}"
 
     def read(value: Any) -> int:
-        if type(value) is not int or value < at_least:
+        if type(value) is not int or value < at_least or (at_most is not None and value > at_most):
             raise ValueError
         return value
 
-    return Rule(f"a whole number, {at_least} or more", read)
-
-
-def positive() -> Rule:
-    """A finite number above zero."""
-
-    def read(value: Any) -> float:
-        if type(value) not in (int, float) or not 0 < value < math.inf:
-            raise ValueError
-        return float(value)
-
-    return Rule("a finite number above 0", read)
+    return Rule(f"a whole number, {limits}", read)
 
 
 def one_of(*names: str) -> Rule:
@@ -51,24 +40,27 @@ def one_of(*names: str) -> Rule:
     return Rule("one of " + ", ".join(f'"{name}"' for name in names), read)
 
 
-def several(rule: Rule, *, distinct: bool = True) -> Rule:
-    """A list of one or more values that follow `rule`, without repetition if `distinct`."""
+def several(rule: Rule, *, distinct: bool = True, including: Any = None) -> Rule:
+    """A list of one or more values that follow `rule`, without repetition if `distinct`, with the value
+    `including` among them if one is given.
+    """
+    among = "" if including is None else f' and "{including}" among them'
 
     def read(value: Any) -> tuple[Any, ...]:
         if type(value) not in (list, tuple):
             raise ValueError
         items = tuple(rule.read(item) for item in value)
-        if not items or (distinct and len(set(items)) < len(items)):
+        if not items or (distinct and len(set(items)) < len(items)) or (among and including not in items):
             raise ValueError
         return items
 
-    return Rule(f"a list of one or more{', all different' if distinct else ''}, each {rule.expects}", read)
+    different = ", all different" if distinct else ""
+    return Rule(f"a list of one or more{different}{among}, each {rule.expects}", read)
 
 
 Count = Annotated[int, whole(1)]
 Seed = Annotated[int, whole(0)]
 Seeds = Annotated[tuple[int, ...], several(whole(0))]
-Rate = Annotated[float, positive()]
 Network = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
 Networks = Annotated[tuple[tuple[int, ...], ...], several(several(whole(1), distinct=False))]
 

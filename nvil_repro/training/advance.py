@@ -57,7 +57,8 @@ def advance(
     """Run T updates of the plan's method in place and return the mean single-sample bound of each minibatch, [T, R], in nats.
 
     `x` uint8 [G, T, B, D] holds the minibatches of each stream, `uniforms` its uniforms in the dtype of the
-    parameters: of h^1..h^L, [G, T, B, H_i] each, and under wake-sleep of x, h^1..h^L in dreams after them. On a CPU a replica's bits do not depend on the other replicas, nor on `threads`.
+    parameters: for h^1..h^L, [G, T, B, H_i] each, and after them, read by wake-sleep alone, for dreams of
+    x, h^1..h^L. On a CPU a replica's bits do not depend on the other replicas, nor on `threads`.
     A replica that diverges carries NaN from then on and disturbs no other.
     """
     engine = engine or default_engine(state.net.prior.device)
@@ -94,8 +95,9 @@ def _advance_torch(state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[
             gradients, signals = nvil_gradients(net, batch, h, state.signals, plan.ingredients, plan.alpha)
             state.signals.mean.copy_(signals.state.mean)
             state.signals.variance.copy_(signals.state.variance)
+            bounds.append(signals.raw[0].mean(-1))
         else:
             gradients = wake_sleep_gradients(net, batch, h, sample_p(net, u[layers:]))
-        bounds.append(log_weight(net, batch, h).mean(-1))
+            bounds.append(log_weight(net, batch, h).mean(-1))
         ascend(net, gradients, state.moments, plan.optimiser, plan.rates, first_update + t)
     return torch.stack(bounds)

@@ -41,29 +41,18 @@ class Checkpoint(NamedTuple):
     record: dict[str, Any]
 
 
-def require_folder(folder: Path) -> None:
-    """Fail before any work if checkpoints cannot be kept in `folder`.
-
-    Errors: `OSError` if it cannot be written; `ImportError` if safetensors is missing.
-    """
+def require_safetensors() -> None:
+    """Fail before any work if checkpoints cannot be written. Errors: `ImportError` saying what to install."""
     try:
         import safetensors  # noqa: F401
     except ImportError as error:
         raise ImportError(
             "checkpoints need safetensors: pip install safetensors, or train with folder=None"
         ) from error
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".lock").open("a").close()
-    except OSError as error:
-        reason = (
-            f"cannot write into {folder}: {error.strerror}; make it writable or choose another results folder"
-        )
-        raise OSError(error.errno, reason) from error
 
 
 def save(folder: Path, settings: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint and remove all but the last two. The caller owns the folder (`files.folder_lock`).
+    """Write a checkpoint and keep it and the one before. The caller owns the folder (`files.folder_lock`).
 
     Errors: `OSError` (a full disk); the checkpoints already there stay as they are.
     """
@@ -80,7 +69,7 @@ def save(folder: Path, settings: Mapping[str, Any], checkpoint: Checkpoint) -> N
     }
     write_atomic(path.with_suffix(".safetensors"), content)
     write_atomic(path, json.dumps({**body, "sha256": _digest(body)}, indent=1, allow_nan=False) + "\n")
-    _prune(folder)
+    _prune(folder, path.stem)
 
 
 def load_latest(folder: Path, settings: Mapping[str, Any]) -> Checkpoint | None:
@@ -155,9 +144,12 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*.json"), reverse=True)
 
 
-def _prune(folder: Path) -> None:
-    """Remove older checkpoints, tensors without their text and what a killed process left half written."""
-    kept = {path.stem for path in _newest_first(folder)[:KEPT]}
+def _prune(folder: Path, last: str = "~") -> None:
+    """Remove older checkpoints, tensors without their text and what a killed process left half written.
+
+    Any beyond `last`, the one just written, were damaged and passed over: they must not push a sound one out.
+    """
+    kept = {path.stem for path in [path for path in _newest_first(folder) if path.stem <= last][:KEPT]}
     for pattern in ("checkpoint-*.json", "checkpoint-*.safetensors"):
         for path in folder.glob(pattern):
             if path.stem not in kept:

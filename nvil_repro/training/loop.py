@@ -97,14 +97,15 @@ def run(
 ) -> TrainResult[State]:
     """Train, evaluating at update 0, every `eval_every` updates and at the end.
 
-    With a `folder` the run checkpoints there, continues what it finds, bit for bit, and returns at once if
-    that is finished; `settings`, JSON-able, name the run. `metrics.csv`, the history without timing, is last.
+    With a `folder` the run checkpoints there from the start on, continues what it finds, bit for bit, and
+    returns at once if that is finished; `settings`, JSON-able, name the run. `metrics.csv`, the history
+    without timing, is last.
     Torch works on one thread meanwhile, so that no number depends on how many there are.
     Errors: `SettingsChangedError`, `CheckpointError`, `FolderBusyError`, `OSError`.
     """
     with ExitStack() as stack:
         if folder is not None:
-            checkpoints.require_folder(folder)
+            checkpoints.require_safetensors()
             stack.enter_context(folder_lock(folder))
         stack.enter_context(_one_thread())
         now = _begin(method, settings, folder)
@@ -140,7 +141,7 @@ def _train(
     now: _Run[State],
     bar: Progress,
 ) -> None:
-    saved = time.perf_counter()
+    saved = -math.inf  # the first checkpoint is written at once: a full disk shows before the work
     while True:
         now.tick()
         due = now.update % schedule.eval_every == 0 or now.update == schedule.updates

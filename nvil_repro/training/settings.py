@@ -11,7 +11,8 @@ import torch
 
 from nvil_repro.files import settings_hash
 from nvil_repro.learning.nvil import ALPHA, VARIANTS
-from nvil_repro.training.advance import default_engine
+from nvil_repro.models.belief_net import SBN, Architecture
+from nvil_repro.training.advance import METHODS, default_engine
 from nvil_repro.training.method import Replica, Schedule
 from nvil_repro.training.optimisers import Optimiser
 
@@ -25,7 +26,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """NVIL on a sigmoid belief network, `variants` x `seeds` as replicas; defaults are the paper's numbers.
+    """Training a belief network, `variants` x `seeds` as replicas; defaults are the paper's numbers.
 
     Rates multiply sums over the minibatch. `rate_scale` multiplies all three rates of a variant; each update
     in `anneal_at` divides them by ten from there on. Replicas of equal seed share start, minibatches and
@@ -35,6 +36,8 @@ class TrainSettings:
 
     layers: tuple[int, ...]  # h^1 first
     updates: int
+    architecture: Architecture = SBN
+    method: str = "nvil"  # or "wake-sleep", whose one variant is ""
     variants: tuple[str, ...] = ("full",)
     seeds: tuple[int, ...] = (0,)
     optimiser: Optimiser = field(default_factory=Optimiser)
@@ -75,6 +78,9 @@ class TrainSettings:
             "a number in [0, 1)",
             "the paper's is 0.8",
         )
+        _choice("method", self.method, METHODS)
+        right = isinstance(self.architecture, Architecture)
+        _expect(right, "architecture", self.architecture, "an Architecture", "write Architecture(prior=True)")
         _choice("dtype", self.dtype, tuple(DTYPES))
         _choice("engine", self.engine, ENGINES)
         self._check_replicas()
@@ -97,8 +103,9 @@ class TrainSettings:
             value = getattr(self, name)
             unique = bool(value) and len(set(value)) == len(value)
             _expect(unique, name, value, "at least one entry, each once", "leave out the repeated ones")
+        known = tuple(VARIANTS) if self.method == "nvil" else ("",)
         for variant in (*self.variants, *self.rate_scale):
-            _choice("variants" if variant in self.variants else "rate_scale", variant, tuple(VARIANTS))
+            _choice("variants" if variant in self.variants else "rate_scale", variant, known)
         for variant, scale in self.rate_scale.items():
             _number(f"rate_scale[{variant!r}]", scale)
         right = isinstance(self.optimiser, Optimiser)
@@ -152,7 +159,11 @@ class TrainSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, only what can change a number."""
-        settings = asdict(self) | {"engine": self.resolved_engine, "rate_scale": dict(self.rate_scale)}
+        settings = asdict(self) | {
+            "architecture": self.architecture._asdict(),
+            "engine": self.resolved_engine,
+            "rate_scale": dict(self.rate_scale),
+        }
         del settings["checkpoint_seconds"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
 

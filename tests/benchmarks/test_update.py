@@ -70,7 +70,7 @@ def test_the_figure_and_the_scaling_have_their_rows(data: Bits) -> None:
 def test_the_minutes_of_the_figure() -> None:
     """Five models, two million updates each, a millisecond an update: ten thousand seconds."""
     work = Work(generated_bits(cases=60, visible=12))
-    assert update._minutes([work], [1.0]) == pytest.approx(10_000 / 60)
+    assert update.minutes(work, 1.0) == pytest.approx(10_000 / 60)
 
 
 def test_main_prints_json_or_a_table(

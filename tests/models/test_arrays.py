@@ -63,6 +63,8 @@ def test_shapes_that_do_not_fit_are_named(arrays):
         net_from_arrays(**replaced(arrays, "baselines", 1, 0, np.zeros((4, 3))))
     with pytest.raises(ValueError, match=r"centre has shape \[5\], expected \[4\]"):
         net_from_arrays(**{**arrays, "centre": np.zeros(5)})
+    with pytest.raises(ValueError, match=r"generative\[0\] is not a tuple of 2 or 3 arrays"):
+        net_from_arrays(**{**arrays, "generative": [pair[0] for pair in arrays["generative"]]})
     with pytest.raises(ValueError, match="recognition has 1 layers and generative has 2"):
         net_from_arrays(**{**arrays, "recognition": arrays["recognition"][:1]})
 

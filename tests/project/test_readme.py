@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from nvil_repro.reproduction.notebook import ParameterError, parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +36,22 @@ def test_every_command_exists() -> None:
     targets = set(re.findall(r"(?:`|^    )make ([a-z]+)\b", README, re.MULTILINE))
     assert {"reproduce", "test", "lab", "bench"} <= targets
     assert [name for name in targets if not re.search(rf"^{name}:", makefile, re.MULTILINE)] == []
+
+
+def given_to_papermill(command: str) -> dict[str, Any]:
+    """The parameters that papermill injects for a command: -p gives a number or a string, -y what YAML says."""
+    words = shlex.split(command)
+    pairs = [yaml.safe_load(words[i + 1]) for i, word in enumerate(words) if word == "-y"]
+    named = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-p"}
+    return {name: value for pair in pairs for name, value in pair.items()} | named
+
+
+def test_the_papermill_command_has_parameters_that_are_taken() -> None:
+    (command,) = re.findall(r"`(papermill [^`]+)`", README)
+    run = parameters(given_to_papermill(command), "variance_reduction")
+    assert (run.profile, run.settings.seeds) == ("quick-custom", (0, 1, 2))
+    with pytest.raises(ParameterError, match=r"seeds = '.0, 1, 2.' .str."):  # control: -p does not make lists
+        parameters(given_to_papermill(command.replace("-y 'seeds: ", "-p seeds '")), "variance_reduction")
 
 
 def test_every_named_file_exists() -> None:

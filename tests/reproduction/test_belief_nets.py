@@ -68,7 +68,10 @@ def test_a_test_row_is_the_bound_of_that_replica(
     net = replica(result.best.net, names.index(("full", 1)))
     expected = estimate_bound(net, data.test, samples=10, seed=1, name="test")
     found = {(r.variant, r.seed): r for r in rows if r.dims == "2-3" and r.split == "test"}
-    assert (found["full", 1].value, found["full", 1].stderr) == (expected.value.item(), expected.stderr.item())
+    assert (found["full", 1].value, found["full", 1].stderr) == (
+        expected.value.item(),
+        expected.stderr.item(),
+    )
     assert found["full", 0].value != expected.value.item()  # control
 
 
@@ -136,6 +139,14 @@ def test_ends_are_required_of_the_named_protocols_alone(row: Any) -> None:
     told = belief_nets.require_paper_ends(curves(*PRINTED, row=row), {"quick"})
     assert told == "SBN 200, quick: best full (-101.0), worst none (-109.0)"
     assert belief_nets.require_paper_ends(curves(*reversed(PRINTED[1:]), row=row), {"improved"}) == ""
+
+
+def test_ends_are_those_of_the_variants_that_were_run(row: Any) -> None:
+    told = belief_nets.require_paper_ends(curves(*PRINTED[:3], row=row), {"quick"})
+    assert told == "SBN 200, quick: best full (-101.0), worst baseline (-105.0)"
+    swapped = [*PRINTED[:1], Curve("baseline_vn", (-300.0, -300.0)), PRINTED[2]]
+    with pytest.raises(AssertionError, match=r"worst baseline_vn .* its worst baseline"):
+        belief_nets.require_paper_ends(curves(*swapped, row=row), {"quick"})
 
 
 def test_independent_pixels_are_a_net_without_weights(data: MnistSplits) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from matplotlib import pyplot
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from nvil_repro.reproduction.figures import filters, image_grid, learning_curves, save_figure, variance_points
 from nvil_repro.reproduction.notebook import parameters
@@ -92,17 +93,33 @@ def test_variance_points(rows: list[Row]) -> None:
 def test_pictures_are_laid_out_in_reading_order() -> None:
     images = torch.zeros(3, 4)
     images[2] = 1.0
-    sheet = image_grid(images, shape=(2, 2), columns=2).axes[0].images[0].get_array()
+    sheet = image_grid(images, "mnist-fixed", shape=(2, 2), columns=2).axes[0].images[0].get_array()
     assert sheet.shape == (8, 8)
     assert sheet[5, 1] == 1.0
     assert sheet[1, 1] == sheet[1, 5] == 0.0
 
 
 def test_filters_have_one_symmetric_scale() -> None:
-    image = filters(numpy.array([[1.0, -3.0, 0.0, 0.5]]), shape=(2, 2)).axes[0].images[0]
+    image = filters(numpy.array([[1.0, -3.0, 0.0, 0.5]]), "mnist-fixed", shape=(2, 2)).axes[0].images[0]
     assert image.norm.vmin == -image.norm.vmax
     with pytest.raises(ValueError, match=r"expected an array \[N, 784\].*\[1, 4\]"):
-        filters(numpy.zeros((1, 4)))
+        filters(numpy.zeros((1, 4)), "mnist-fixed")
+
+
+def test_every_figure_says_on_which_data(rows: list[Row], row: MakeRow) -> None:
+    for dataset in ("mnist-fixed", "mnist-binarised-seed0"):
+        own = [each._replace(dataset=dataset) for each in rows]
+        measured = [each._replace(metric="gradient_variance", value=-each.value) for each in own]
+        pictures = numpy.ones((2, 4))
+        drawn = (
+            learning_curves(own),
+            variance_points(measured),
+            filters(pictures, dataset, shape=(2, 2)),
+            image_grid(pictures, dataset, shape=(2, 2)),
+        )
+        for figure in drawn:
+            words = " ".join(text.get_text() for text in figure.findobj(Text))
+            assert [name for name in ("mnist-fixed", "mnist-binarised-seed0") if name in words] == [dataset]
 
 
 def test_save_figure(project: Path) -> None:

@@ -51,7 +51,11 @@ def test_results_dir(tmp_path: Path) -> None:
         ({"updates": "false"}, "updates = 'false' .str.: expected a whole number, 1 or more"),
         ({"updates": True}, "updates = True .bool."),
         ({"updates": -5}, "updates = -5"),
-        ({"rate": float("nan")}, "rate = nan .float.: expected a finite number above 0"),
+        ({"updates": float("nan")}, "updates = nan .float."),
+        ({"protocol": "litteral"}, 'protocol = .*expected one of "literal", "quick", "improved"'),
+        ({"test_cases": 20_000}, "test_cases = 20000 .int.: expected a whole number, from 2 to 10,000"),
+        ({"bound_samples": 1}, "bound_samples = 1 .int.: expected a whole number, 2 or more"),
+        ({"batch": 60_000}, "batch = 60000 .int.: expected a whole number, from 1 to 59,900"),
         (
             {"layers": 200},
             "layers = 200 .int.: expected a list of one or more, each a whole number, 1 or more",

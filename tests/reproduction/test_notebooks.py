@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import papermill
 import pytest
 
 from nvil_repro.reproduction.profiles import EXPERIMENTS, Experiment
@@ -46,3 +47,13 @@ def test_parameters_are_those_of_the_experiment(experiment: Experiment) -> None:
     assert list(faults([sources[0].replace("updates", "steps"), sources[1]], experiment))
     assert list(faults([sources[0].replace("None", "3"), sources[1]], experiment))
     assert list(faults([re.sub("#.*", "", sources[0]), sources[1]], experiment))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=lambda experiment: experiment.name)
+def test_papermill_knows_every_parameter(experiment: Experiment, tmp_path: Path) -> None:
+    """It warns of each that it cannot read; it reads `int = None` and not `int | None = None`."""
+    source = NOTEBOOKS / experiment.notebook
+    names = ["profile", *rules_of(type(experiment.profiles["smoke"])), "results_dir"]
+    assert list(papermill.inspect_notebook(source)) == names
+    (tmp_path / "union.ipynb").write_text(source.read_text().replace("updates: int", "updates: int | None"))
+    assert "updates" not in papermill.inspect_notebook(tmp_path / "union.ipynb")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
@@ -18,7 +19,7 @@ from nvil_repro.reproduction.profiles import (
     known_experiment,
     known_profile,
 )
-from nvil_repro.reproduction.rules import Count, Rate, Seeds, rules_of
+from nvil_repro.reproduction.rules import Count, Seeds, one_of, rules_of, several, whole
 
 CASES = [(experiment, profile) for experiment in EXPERIMENTS.values() for profile in PROFILES]
 
@@ -65,16 +66,18 @@ def test_products_are_rows_and_both_kinds_of_every_figure(tmp_path: Path) -> Non
     assert len(names) == 1 + 2 * len(experiment.figures)
 
 
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_hash_moves_with_every_setting_and_with_the_rates_behind_a_protocol(
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    experiment = EXPERIMENTS["variance_reduction"]
+    experiment = EXPERIMENTS[name]
     settings = experiment.profiles["quick"]
     before = run_hash(experiment, settings)
     assert before == run_hash(experiment, replace(settings))
     assert before != run_hash(experiment, replace(settings, updates=settings.updates + 1))
-    name = settings.protocols[0]
-    monkeypatch.setitem(PROTOCOLS, name, PROTOCOLS[name]._replace(rate=0.5))
+    monkeypatch.setitem(PROTOCOLS, "improved", PROTOCOLS["improved"]._replace(rate=0.5))
+    assert before == run_hash(experiment, settings)  # control: a protocol that is not used
+    monkeypatch.setitem(PROTOCOLS, "quick", PROTOCOLS["quick"]._replace(rate=0.5))
     assert before != run_hash(experiment, settings)
 
 
@@ -88,16 +91,18 @@ def test_unknown_names_are_answered_with_the_known() -> None:
 @dataclass(frozen=True)
 class Toy:
     updates: Count
-    rate: Rate
+    cases: Annotated[int, whole(2, 9)]
     seeds: Seeds
+    names: Annotated[tuple[str, ...], several(one_of("a", "b"), including="a")]
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("updates", True), ("updates", "3"), ("updates", 3.0), ("updates", 0), ("updates", -1), ("updates", None),
-        ("rate", float("nan")), ("rate", float("inf")), ("rate", 0), ("rate", "1e-3"), ("rate", True),
+        ("updates", float("nan")), ("cases", 1), ("cases", 10),
         ("seeds", 3), ("seeds", []), ("seeds", [0, 0]), ("seeds", [0, -1]), ("seeds", "01"), ("seeds", [True]),
+        ("names", ["b"]), ("names", ["a", "c"]), ("names", "a"),
     ],
 )  # fmt: skip
 def test_rules_refuse(name: str, value: object) -> None:
@@ -106,14 +111,9 @@ def test_rules_refuse(name: str, value: object) -> None:
 
 
 def test_rules_read() -> None:
-    rules = rules_of(Toy)
-    read = {
-        "updates": rules["updates"].read(3),
-        "rate": rules["rate"].read(1),
-        "seeds": rules["seeds"].read([2, 0]),
-    }
-    assert read == asdict(Toy(updates=3, rate=1.0, seeds=(2, 0)))
-    assert type(read["rate"]) is float
+    given = {"updates": 3, "cases": 9, "seeds": [2, 0], "names": ["b", "a"]}
+    read = {name: rule.read(given[name]) for name, rule in rules_of(Toy).items()}
+    assert read == asdict(Toy(updates=3, cases=9, seeds=(2, 0), names=("b", "a")))
 
 
 def test_a_field_without_a_rule_is_a_mistake() -> None:

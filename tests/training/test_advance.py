@@ -29,6 +29,7 @@ def start(
     dtype: torch.dtype = torch.float64,
     rate: float = 0.05,
     architecture: Architecture = SBN,
+    method: str = "nvil",
 ) -> tuple[TrainState, Plan]:
     """Fresh replicas, one per row of switches; replicas of one group start equal and read the same stream."""
     mean = torch.linspace(0, 0.6, VISIBLE, dtype=dtype)
@@ -36,15 +37,15 @@ def start(
     net = belief_net(VISIBLE, layers, groups, train_mean=mean, **kinds)
     rule = Optimiser(optimiser)
     rates = Rates(*(torch.full((len(groups),), rate * factor, dtype=dtype) for factor in (1.0, 0.3, 0.2)))
-    plan = Plan(ingredients, rates, rule, torch.tensor(groups))
+    plan = Plan(ingredients, rates, rule, torch.tensor(groups), method=method)
     return TrainState(net, signal_state(len(layers), len(groups), dtype), moments(net, rule)), plan
 
 
-def chunk(
-    layers: tuple[int, ...], groups: int, dtype: torch.dtype = torch.float64
-) -> tuple[Tensor, list[Tensor]]:
+def chunk(layers: tuple[int, ...], groups: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, list[Tensor]]:
+    """Minibatches, and uniforms for h^1..h^L and for dreams of x, h^1..h^L."""
     x = (uniforms(1, "x", 0, (groups, UPDATES, BATCH, VISIBLE)) < 0.3).to(torch.uint8)
-    return x, [uniforms(1, f"h{i}", 0, (groups, UPDATES, BATCH, h), dtype) for i, h in enumerate(layers)]
+    sizes = (*layers, VISIBLE, *layers)
+    return x, [uniforms(1, f"u{i}", 0, (groups, UPDATES, BATCH, h), dtype) for i, h in enumerate(sizes)]
 
 
 def run(
@@ -79,6 +80,17 @@ def test_engines_agree_on_autoregressive_layers(layers: tuple[int, ...], optimis
         if name.endswith("lateral"):
             assert lateral.any(), name  # control: they learn
             assert not lateral.tril().any(), name
+
+
+@pytest.mark.parametrize("architecture", [SBN, FULL], ids=str)
+@pytest.mark.parametrize("layers", [(4,), (5, 3)])
+def test_engines_agree_on_wake_sleep(layers: tuple[int, ...], architecture: Architecture) -> None:
+    kinds = {"architecture": architecture, "method": "wake-sleep"}
+    slow, fast = (run(engine, layers, SWITCHES, [0, 1] * 8, **kinds) for engine in ("torch", "kernel"))
+    nvil = run("kernel", layers, SWITCHES, [0, 1] * 8, architecture=architecture)
+    for expected, found in zip(slow, fast, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    assert (slow[0] - nvil[0]).abs().max() > 1e-3  # control: another method
 
 
 def test_the_comparison_would_notice_one_switch_of_one_replica() -> None:

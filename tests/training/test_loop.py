@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nvil_repro.files import folder_lock
+from nvil_repro.training import checkpoints
 from nvil_repro.training.loop import TrainResult, run
 from nvil_repro.training.method import Estimate, Replica, Schedule
 
@@ -144,3 +145,19 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with folder_lock(tmp_path), pytest.raises(RuntimeError, match="is in use by process"):
         play(Script([{}]), tmp_path)
     play(Script([{}]), tmp_path)
+
+
+def test_a_full_disk_shows_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(path: Path, content: bytes | str) -> None:
+        raise OSError(28, f"cannot write {path}: No space left on device")
+
+    method = Script([{}])
+    hourly = Schedule(50, 10, 4, None, 3600)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "write_atomic", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            run(method, hourly, {}, tmp_path, progress="off")
+    assert method.threads == set()  # no update was made
+    run(method, hourly, {}, tmp_path, progress="off")
+    assert method.threads == {1}  # control
+    assert [path.stem[-2:] for path in sorted(tmp_path.glob("*.json"))] == ["00", "50"]

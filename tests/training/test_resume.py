@@ -15,7 +15,7 @@ import torch
 
 from nvil_repro.training import checkpoints, nvil
 from nvil_repro.training.checkpoints import CheckpointWarning, SettingsChangedError
-from nvil_repro.training.nvil import Nvil, train
+from nvil_repro.training.belief_nets import BeliefNets, train
 from nvil_repro.training.optimisers import Optimiser
 from tests.training.toys import same, toy_data, toy_settings
 
@@ -43,8 +43,8 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, call: i
 POINTS = [
     (owner, name, after)
     for owner, name in (
-        (Nvil, "advance"),
-        (Nvil, "evaluate"),
+        (BeliefNets, "advance"),
+        (BeliefNets, "evaluate"),
         (checkpoints, "write_atomic"),
         (checkpoints, "_prune"),
     )
@@ -79,7 +79,7 @@ def test_the_comparison_notices_a_run_that_forgets_its_random_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = train(toy_settings(), toy_data(), progress="off")
-    interrupt(monkeypatch, Nvil, "advance", 4, after=False)
+    interrupt(monkeypatch, BeliefNets, "advance", 4, after=False)
     with pytest.raises(StopHereError):
         train(toy_settings(), toy_data(), tmp_path, progress="off")
     draw = nvil.uniforms
@@ -93,7 +93,7 @@ def test_early_stopping_and_divergence_survive_a_stop(tmp_path: Path) -> None:
     assert straight.diverged.keys() == {1}
     assert straight.updates < 80
     with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, Nvil, "advance", 5, after=True)
+        interrupt(patch, BeliefNets, "advance", 5, after=True)
         with pytest.raises(StopHereError):
             train(settings, toy_data(), tmp_path, progress="off")
     assert same(train(settings, toy_data(), tmp_path, progress="off"), straight)
@@ -102,8 +102,8 @@ def test_early_stopping_and_divergence_survive_a_stop(tmp_path: Path) -> None:
 def test_a_finished_run_returns_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(toy_settings(), toy_data(), tmp_path, progress="off")
     files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path.name != ".lock"}
-    monkeypatch.setattr(Nvil, "advance", None)
-    monkeypatch.setattr(Nvil, "evaluate", None)
+    monkeypatch.setattr(BeliefNets, "advance", None)
+    monkeypatch.setattr(BeliefNets, "evaluate", None)
     again = train(toy_settings(), toy_data(), tmp_path, progress="off")
     assert same(first, again)
     assert again.seconds == first.seconds
@@ -134,10 +134,10 @@ def test_other_settings_and_other_data_are_refused(tmp_path: Path) -> None:
 KILLED = """
 import sys, time, torch
 torch.set_num_threads(1)
-from nvil_repro.training.nvil import Nvil, train
+from nvil_repro.training.belief_nets import BeliefNets, train
 from tests.training.toys import toy_data, toy_settings
-work = Nvil.advance
-Nvil.advance = lambda *a: (time.sleep(0.005), work(*a))[1]
+work = BeliefNets.advance
+BeliefNets.advance = lambda *a: (time.sleep(0.005), work(*a))[1]
 print("ready", flush=True)
 train(toy_settings(updates=400), toy_data(), sys.argv[1], progress="off")
 """

@@ -1,4 +1,4 @@
-"""NVIL as a method of the loop: where its minibatches, uniforms, rates and validation bound come from."""
+"""Belief nets as a method of the loop: where minibatches, uniforms, rates and the validation bound come from."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def train(
     Errors: `ValueError` if the data is not bits of matching shape; those of `loop.run`.
     """
     check_splits(settings, data)
-    method = Nvil(settings, data.train.to(settings.device), data.valid, threads or torch.get_num_threads())
+    method = BeliefNets(settings, data.train.to(settings.device), data.valid, threads or torch.get_num_threads())
     identity = settings.to_dict() | {
         "data": {"dataset": data.dataset, "sha256": _fingerprint(data)},
         "torch": torch.__version__,  # another version may round otherwise
@@ -62,11 +62,11 @@ def train(
 
 
 @dataclass(frozen=True)
-class Nvil:
-    """NVIL on sigmoid belief networks, a `method.Method`.
+class BeliefNets:
+    """NVIL or wake-sleep on belief networks, a `method.Method`.
 
     A seed's variants read the same minibatches and uniforms; stream h{i} at index k holds layer i's for the
-    updates of chunk k.
+    updates of chunk k, and dream{i} those of wake-sleep's dreams, from the pixels i = 0 on.
     """
 
     settings: TrainSettings
@@ -89,6 +89,7 @@ class Nvil:
             s.layers,
             seeds,
             train_mean=mean,
+            architecture=s.architecture,
             baseline_units=s.baseline_units,
             dtype=s.torch_dtype,
         )
@@ -105,12 +106,15 @@ class Nvil:
         ]
         x = self.train[torch.stack(indices).to(self.train.device)]
         chunk, shape = first_update // s.chunk, (count, s.batch_size)
+        streams = [(f"h{i}", size) for i, size in enumerate(s.layers, start=1)]
+        if s.method == "wake-sleep":
+            sizes = (self.train.shape[1], *s.layers)
+            streams += [(f"dream{i}", size) for i, size in enumerate(sizes)]
         draws = [
-            torch.stack(
-                [uniforms(seed, f"h{i + 1}", chunk, (*shape, size), s.torch_dtype) for seed in s.seeds]
-            ).to(s.device)
-            for i, size in enumerate(s.layers)
+            torch.stack([uniforms(seed, name, chunk, (*shape, size), s.torch_dtype) for seed in s.seeds])
+            for name, size in streams
         ]
+        draws = [draw.to(s.device) for draw in draws]
         return advance(
             state,
             self.plan(first_update),
@@ -131,9 +135,9 @@ class Nvil:
         rates = Rates(
             *((rate * scale).to(s.torch_dtype) for rate in (s.rate, s.inference_rate, s.baseline_rate))
         )
-        ingredients = stack_ingredients([each.variant for each in self.replicas])
+        ingredients = stack_ingredients([each.variant or "none" for each in self.replicas])
         group = torch.tensor([s.seeds.index(each.seed) for each in self.replicas])
-        return clone(Plan(ingredients, rates, s.optimiser, group, s.alpha), s.device)
+        return clone(Plan(ingredients, rates, s.optimiser, group, s.alpha, s.method), s.device)
 
     def evaluate(self, state: TrainState) -> Estimate:
         """The validation bound, one replica at a time so that no number depends on which ride along."""

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from nvil_repro.evaluation.bounds import estimate_bound
-from nvil_repro.training import nvil
-from nvil_repro.training.nvil import Nvil, train
+from nvil_repro.training import belief_nets
+from nvil_repro.training.belief_nets import BeliefNets, train
 from nvil_repro.trees import leaves, replica
 from tests.training.toys import Bits, rows_of, same, toy_data, toy_settings
 
@@ -20,8 +20,8 @@ ENGINES = [
 ]
 
 
-def method(**changes: object) -> Nvil:
-    return Nvil(toy_settings(**changes), toy_data().train, toy_data().valid)
+def method(**changes: object) -> BeliefNets:
+    return BeliefNets(toy_settings(**changes), toy_data().train, toy_data().valid)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -125,4 +125,4 @@ def test_data_that_does_not_fit_is_refused_before_any_work(data: Bits, message: 
 def test_a_missing_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"device=.cuda.: .*set device=.cpu."):
-        nvil.check_splits(toy_settings(device="cuda"), toy_data())
+        belief_nets.check_splits(toy_settings(device="cuda"), toy_data())

@@ -1,0 +1,45 @@
+"""The real notebooks on real data through papermill by our own path, cut down to seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nvil_repro.reproduction.execute import NotebookFailedError, execute
+from nvil_repro.reproduction.profiles import EXPERIMENTS
+from nvil_repro.reproduction.results import read_results
+
+pytestmark = pytest.mark.real_data
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+SIZES: dict[str, dict[str, Any]] = {
+    "quickstart": {"updates": 1_000},
+    "variance_reduction": {
+        "networks": [[200]],
+        "variants": ["full", "none"],
+        "updates": 2_000,
+        "gradient_samples": 3,
+    },
+}
+
+
+def reproduce(name: str, folder: Path, **changes: Any) -> None:
+    values = {"profile": "smoke", "test_cases": 100, "results_dir": str(folder), **SIZES[name], **changes}
+    experiment = EXPERIMENTS[name]
+    execute(experiment, NOTEBOOKS / experiment.notebook, folder / experiment.notebook, values)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_notebook_leaves_its_rows_and_figures_and_its_claim_holds(name: str, tmp_path: Path) -> None:
+    reproduce(name, tmp_path)
+    assert all(path.is_file() for path in EXPERIMENTS[name].products(tmp_path))
+    rows = read_results(tmp_path / f"{name}.csv")
+    assert {(row.experiment, row.profile, row.protocol) for row in rows} == {(name, "smoke-custom", "quick")}
+    assert all(row.dataset.startswith("mnist-") for row in rows)
+
+
+def test_a_claim_that_does_not_hold_fails_and_the_notebook_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(NotebookFailedError, match=r"AssertionError.*for independent pixels"):
+        reproduce("quickstart", tmp_path, updates=1)
+    assert "AssertionError" in (tmp_path / "00_quickstart.ipynb").read_text()
