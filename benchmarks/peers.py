@@ -115,7 +115,7 @@ def _autograd_step(work: Work, replica: int, ingredients: Ingredients) -> Step:
         p = [
             log_prob(layer(above), below) for layer, above, below in zip(model.layers, h, bits, strict=False)
         ]
-        p.append(log_prob(model.prior.expand_as(h[-1]), h[-1]))
+        p.append(log_prob(model.prior.bias.expand_as(h[-1]), h[-1]))
         log_q, log_p = torch.stack(q), torch.stack(p)
         idb = torch.stack(values) if values else None
         with torch.no_grad():

@@ -53,7 +53,7 @@ def _step(work: Work, replica: int, ingredients: Ingredients) -> Step:
     def model(x: Tensor) -> None:
         pyro.module(f"p{own}", net)
         with pyro.plate("cases", len(x)):
-            logits = net.prior.expand(len(x), -1)
+            logits = net.prior.bias.expand(len(x), -1)
             for name, layer in zip(reversed(names), reversed(net.layers), strict=True):
                 logits = layer(pyro.sample(name, Bernoulli(logits=logits).to_event(1)))
             pyro.sample("x", Bernoulli(logits=logits).to_event(1), obs=x)

@@ -46,7 +46,8 @@ def random_net(
             for i, (below, above) in enumerate(pairs)
         ),
         recognition=tuple(
-            Conditional(*linear(below, above), lateral(above, architecture.inference)) for below, above in pairs
+            Conditional(*linear(below, above), lateral(above, architecture.inference))
+            for below, above in pairs
         ),
         baselines=tuple(Baseline(linear(below, 3), linear(3, 1)) for below, _ in pairs),
         prior_lateral=lateral(sizes[-1], architecture.prior),

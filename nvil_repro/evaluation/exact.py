@@ -93,7 +93,7 @@ def _log_p(net: BeliefNet, x: Tensor, h: Bits) -> Tensor:
     visible, *deeper = (*net.generative, net.top)
     above = (*h[1:], h[-1][..., :0])
     rows = zip(deeper, above, h, strict=True)
-    prior = sum(bernoulli.log_prob(p.logits(a, bits), bits) for p, a, bits in rows)
+    prior = sum((bernoulli.log_prob(p.logits(a, bits), bits) for p, a, bits in rows), start=x.new_zeros(()))
     logits = visible.feedforward(h[0])
     if visible.autoregressive:
         lateral = torch.matmul(x, strictly_upper(visible.lateral))
@@ -105,7 +105,8 @@ def _log_q(net: BeliefNet, x: Tensor, h: Bits) -> Tensor:
     """log Q(h | x) of every case with every state: [N, D], h^i [1, C, H_i] -> [R, N, C]."""
     lowest, *deeper = net.recognition
     rows = zip(deeper, h, h[1:], strict=False)
-    rest = sum(bernoulli.log_prob(q.logits(below, above), above)[:, None] for q, below, above in rows)
+    terms = [bernoulli.log_prob(q.logits(below, above), above)[:, None] for q, below, above in rows]
+    rest = sum(terms, start=x.new_zeros(()))
     logits = lowest.feedforward(x - net.centre)
     if lowest.autoregressive:
         lateral = torch.matmul(h[0], strictly_upper(lowest.lateral))

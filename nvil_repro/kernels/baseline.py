@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nvil_repro.kernels.ascent import ascend
-from nvil_repro.kernels.bernoulli import exp_minus_abs
+from nvil_repro.kernels.bernoulli import exp_minus_abs, total
 from nvil_repro.kernels.jit import jit
 
 
@@ -20,12 +20,11 @@ def baseline_values(hidden, output, values, work):
         for j in range(row.shape[0]):
             twice[j] = row[j] + row[j]
         exp_minus_abs(twice, e, work[2], work[3])
-        total = output.bias[0, 0]
         for j in range(row.shape[0]):
             tanh = (one - e[j]) / (one + e[j])
             row[j] = tanh if row[j] >= zero else -tanh
-            total += row[j] * output.weight[j, 0]
-        values[b] = total
+            twice[j] = row[j] * output.weight[j, 0]
+        values[b] = output.bias[0, 0] + total(twice)
 
 
 @jit

@@ -7,40 +7,38 @@ import math
 import numpy as np
 from numba.extending import overload
 
-from nvil_repro.kernels.jit import FASTMATH, jit
+from nvil_repro.kernels.jit import jit
 
 
 @jit
 def sample_row(logits, uniforms, bits, work):
     """bits ~ Bernoulli(sigma(logits)); logits become bits - sigma(logits); returns log Q(bits)."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
-    e = work[1][: logits.shape[0]]
+    e, terms = work[1][: logits.shape[0]], work[0][: logits.shape[0]]
     exp_minus_abs(logits, e, work[2], work[3])
-    total = zero
     for j in range(logits.shape[0]):
         a = logits[j]
         s = (one if a >= zero else e[j]) / (one + e[j])
         bit = one if uniforms[j] < s else zero
         bits[j] = np.uint8(bit)
-        total += bit * a - max(a, zero)
+        terms[j] = bit * a - max(a, zero)
         logits[j] = bit - s
-    return total - sum_log1p(e)
+    return total(terms) - sum_log1p(e)
 
 
 @jit
 def error_row(logits, bits, work):
     """logits become bits - sigma(logits); returns log P(bits)."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
-    e = work[1][: logits.shape[0]]
+    e, terms = work[1][: logits.shape[0]], work[0][: logits.shape[0]]
     exp_minus_abs(logits, e, work[2], work[3])
-    total = zero
     for j in range(logits.shape[0]):
         a = logits[j]
         bit = one if bits[j] else zero
         s = (one if a >= zero else e[j]) / (one + e[j])
-        total += bit * a - max(a, zero)
+        terms[j] = bit * a - max(a, zero)
         logits[j] = bit - s
-    return total - sum_log1p(e)
+    return total(terms) - sum_log1p(e)
 
 
 @jit
@@ -48,32 +46,53 @@ def sample_row_by_unit(logits, uniforms, bits, lateral, work):
     """`sample_row` where unit j also hears of the units before it, through rows of `lateral`."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
     width = np.uintp(logits.shape[0])
-    e = work[1][:width]
-    total = zero
+    e, terms = work[1][:width], work[0][:width]
     for j in range(width):
         a = logits[j]
         e[j] = math.exp(-abs(a))
         s = (one if a >= zero else e[j]) / (one + e[j])
         bit = one if uniforms[j] < s else zero
         bits[j] = np.uint8(bit)
-        total += bit * a - max(a, zero)
+        terms[j] = bit * a - max(a, zero)
         logits[j] = bit - s
         if bit:
             for k in range(j + np.uintp(1), width):
                 logits[k] += lateral[j, k]
-    return total - sum_log1p(e)
+    return total(terms) - sum_log1p(e)
+
+
+@jit
+def total(row):
+    """The sum of a row, by halves; the row is spent."""
+    n = row.shape[0]
+    while n > 8:
+        half = (n + 1) // 2
+        left, right = row[:half], row[half:n]
+        for j in range(right.shape[0]):
+            left[j] += right[j]
+        n = half
+    result = 0.0
+    for j in range(n):
+        result += row[j]
+    return result
 
 
 @jit
 def sum_log1p(e):
-    """sum_j log(1 + e_j) for 0 <= e_j <= 1, one logarithm for every 64 factors: their product is at most 2^64."""
-    one, total = e.dtype.type(1), 0.0
-    for begin in range(0, e.shape[0], 64):
-        product, part = one, e[begin : begin + 64]
-        for j in range(part.shape[0]):
-            product *= one + part[j]
-        total += math.log(product)
-    return total
+    """sum_j log(1 + e_j) for 0 <= e_j <= 1, one logarithm for up to 64 factors, multiplied by halves; e is spent."""
+    one, n = e.dtype.type(1), e.shape[0]
+    for j in range(n):
+        e[j] += one
+    for _ in range(6):  # a product of 2^6 factors, at most 2 each
+        half = (n + 1) // 2
+        left, right = e[:half], e[half:n]
+        for j in range(right.shape[0]):
+            left[j] *= right[j]
+        n = half
+    result = 0.0
+    for j in range(n):
+        result += math.log(e[j])
+    return result
 
 
 def exp_minus_abs(a, out, scale, whole):
@@ -84,7 +103,7 @@ _LOG2E = np.float32(1.4426950408889634)
 _TAYLOR = tuple(np.float32(math.log(2) ** k / math.factorial(k)) for k in range(8))
 
 
-@overload(exp_minus_abs, jit_options={"fastmath": FASTMATH})
+@overload(exp_minus_abs)
 def _overload_exp(a, out, scale, whole):
     if a.dtype.bitwidth != 32:
 

@@ -6,8 +6,11 @@ from functools import partial
 
 from numba import njit
 
-# Sums may be reassociated to vectorise; NaN and infinity keep their meaning, so divergence stays visible.
-FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
-entry = partial(njit, nogil=True, cache=True, error_model="numpy", fastmath=FASTMATH)  # called from Python
-jit = entry(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called from compiled code alone: faster to compile
-entry = entry()
+# No fast-math: sums are written in the order in which they are to be vectorised, so a function gives the same bits
+# wherever it is inlined, in the process that compiles it and in one that finds it compiled, on any width of vector.
+_compile = partial(njit, nogil=True, cache=True, error_model="numpy")
+
+entry = _compile()  # called from Python
+jit = _compile(
+    no_cpython_wrapper=True, no_cfunc_wrapper=True
+)  # called from compiled code alone: quicker to compile

@@ -36,7 +36,9 @@ def activate(bits, on):
         cases_on[k] = 0
     for b in range(bits.shape[0]):
         n = 0
-        for k in range(bits.shape[1]):  # no branch, which would be guessed wrong: an inactive unit is overwritten
+        for k in range(
+            bits.shape[1]
+        ):  # no branch, which would be guessed wrong: an inactive unit is overwritten
             units[b, n] = np.uint32(k)
             n += np.int64(bits[b, k])
         units_on[b] = n

@@ -20,7 +20,9 @@ from nvil_repro.models.linear import NONE, Baseline, Conditional, Linear
 Array: TypeAlias = np.ndarray | Tensor
 
 
-Layer: TypeAlias = tuple[Array, Array] | tuple[Array, Array, Array]  # weight [in, out], bias [out], lateral [out, out]
+Layer: TypeAlias = (
+    tuple[Array, Array] | tuple[Array, Array, Array]
+)  # weight [in, out], bias [out], lateral [out, out]
 
 
 class NetArrays(TypedDict):
@@ -80,12 +82,19 @@ def net_from_arrays(
     def lateral(name: str, array: Array, units: int) -> Tensor:
         tensor = take(name, array, units, units)
         if not torch.equal(tensor, strictly_upper(tensor)):
-            raise ValueError(f"{name} must be strictly upper triangular: [k, j] feeds unit j > k, and no other")
+            raise ValueError(
+                f"{name} must be strictly upper triangular: [k, j] feeds unit j > k, and no other"
+            )
         return tensor
 
     def conditional(name: str, layer: Layer, rows: int, columns: int) -> Conditional:
-        weight, bias = take(f"{name} weight", layer[0], rows, columns), take(f"{name} bias", layer[1], columns)
-        return Conditional(weight, bias, lateral(f"{name} lateral", layer[2], columns) if len(layer) > 2 else NONE)
+        weight, bias = (
+            take(f"{name} weight", layer[0], rows, columns),
+            take(f"{name} bias", layer[1], columns),
+        )
+        return Conditional(
+            weight, bias, lateral(f"{name} lateral", layer[2], columns) if len(layer) > 2 else NONE
+        )
 
     sizes = [_tensor(layer[1]).numel() for layer in generative] + [_tensor(prior).numel()]
     ups, downs, tanhs = [], [], []

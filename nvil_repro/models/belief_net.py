@@ -40,7 +40,9 @@ class BeliefNet(NamedTuple):
     @property
     def top(self) -> Conditional:
         """P(h^L) as a conditional without inputs."""
-        return Conditional(self.prior.new_zeros(self.replicas, 0, self.prior.shape[-1]), self.prior, self.prior_lateral)
+        return Conditional(
+            self.prior.new_zeros(self.replicas, 0, self.prior.shape[-1]), self.prior, self.prior_lateral
+        )
 
     @property
     def architecture(self) -> Architecture:
@@ -118,7 +120,9 @@ def belief_net(
     generative[0].bias.copy_(torch.logit(smoothed).to(dtype))
     prior = torch.zeros(len(seeds), layers[-1], dtype=dtype)
     top = lateral(layers[-1], architecture.prior)
-    return BeliefNet(train_mean.to(dtype), prior, tuple(generative), tuple(recognition), tuple(baselines), top)
+    return BeliefNet(
+        train_mean.to(dtype), prior, tuple(generative), tuple(recognition), tuple(baselines), top
+    )
 
 
 def inputs(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
@@ -128,7 +132,9 @@ def inputs(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
 
 def q_logits(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
     """Logits of Q(h^i | h^{i-1}), i = 1..L, each [R, B, H_i]."""
-    return [q.logits(below, bits) for q, below, bits in zip(net.recognition, inputs(net, x, h), h, strict=True)]
+    return [
+        q.logits(below, bits) for q, below, bits in zip(net.recognition, inputs(net, x, h), h, strict=True)
+    ]
 
 
 def p_logits(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +23,13 @@ class BernoulliLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(units))
         self.lateral = nn.Parameter(torch.zeros(units, units)) if autoregressive else None
 
+    def forward(self, inputs: Tensor) -> Tensor:
+        """What the inputs contribute to the logits: [B, in] -> [B, out]."""
+        return linear(inputs, self.weight, self.bias)
+
     def log_prob(self, bits: Tensor, inputs: Tensor) -> Tensor:
         """log P(bits | inputs): [B, out], [B, in] -> [B]."""
-        logits = linear(inputs, self.weight, self.bias)
+        logits = self(inputs)
         if self.lateral is not None:
             logits = logits + bits @ self.lateral.triu(1)
         return bernoulli.log_prob(logits, bits)
@@ -32,7 +37,7 @@ class BernoulliLayer(nn.Module):
     @torch.no_grad()
     def sample(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """[B, in] -> [B, out]; one unit after another where they depend on one another."""
-        logits = linear(inputs, self.weight, self.bias)
+        logits = self(inputs)
         uniforms = torch.rand(logits.shape, generator=generator, dtype=logits.dtype)
         if self.lateral is None:
             return bernoulli.sample(logits, uniforms)
@@ -41,6 +46,10 @@ class BernoulliLayer(nn.Module):
             seen = logits[:, j] + bits[:, :j] @ self.lateral[:j, j]
             bits[:, j] = bernoulli.sample(seen, uniforms[:, j])
         return bits
+
+
+def _listed(layers: nn.ModuleList) -> list[BernoulliLayer]:
+    return [cast(BernoulliLayer, layer) for layer in layers]
 
 
 class SigmoidBeliefNet(nn.Module):
@@ -56,7 +65,7 @@ class SigmoidBeliefNet(nn.Module):
 
     def log_prob(self, x: Tensor, h: Sequence[Tensor]) -> Tensor:
         """log P(h^i | h^{i+1}), i = 0..L: [L+1, B]."""
-        layers, above = [*self.layers, self.prior], [*h, h[-1][:, :0]]
+        layers, above = [*_listed(self.layers), self.prior], [*h, h[-1][:, :0]]
         return torch.stack([p.log_prob(bits, a) for p, bits, a in zip(layers, [x, *h], above, strict=True)])
 
 
@@ -76,7 +85,7 @@ class MirroredInference(nn.Module):
         """h^1..h^L ~ Q(. | x), each [B, H_i]."""
         h: list[Tensor] = []
         below = x - self.centre
-        for layer in self.layers:
+        for layer in _listed(self.layers):
             below = layer.sample(below, generator)
             h.append(below)
         return tuple(h)
@@ -84,7 +93,9 @@ class MirroredInference(nn.Module):
     def log_prob(self, h: Sequence[Tensor], x: Tensor) -> Tensor:
         """log Q(h^i | h^{i-1}), i = 1..L: [L, B]."""
         below = [x - self.centre, *h[:-1]]
-        return torch.stack([q.log_prob(bits, b) for q, bits, b in zip(self.layers, h, below, strict=True)])
+        return torch.stack(
+            [q.log_prob(bits, b) for q, bits, b in zip(_listed(self.layers), h, below, strict=True)]
+        )
 
 
 class InputBaseline(nn.Module):
@@ -118,8 +129,8 @@ def as_modules(
         module.to(net.centre.dtype)
     with torch.no_grad():
         for layers, conditionals in (
-            (model.layers, net.generative),
-            (inference.layers, net.recognition),
+            (_listed(model.layers), net.generative),
+            (_listed(inference.layers), net.recognition),
             ([model.prior], [net.top]),
         ):
             for layer, conditional in zip(layers, conditionals, strict=True):
@@ -127,8 +138,8 @@ def as_modules(
                 if layer.lateral is not None:
                     layer.lateral.copy_(conditional.lateral[replica])
         for module, baseline in zip(baselines, net.baselines, strict=True):
-            _fill(module.network[0], *(part[replica] for part in baseline.hidden))
-            _fill(module.network[2], *(part[replica] for part in baseline.output))
+            for layer, source in zip(module.network[::2], baseline, strict=True):
+                _fill(cast(nn.Linear, layer), source.weight[replica], source.bias[replica])
     return model, inference, baselines
 
 

@@ -22,9 +22,9 @@ from nvil_repro.reproduction.profiles import PROTOCOLS, VARIANTS, Protocol
 from nvil_repro.reproduction.results import Row, dims_label, frame, result_row
 from nvil_repro.streams import stream
 from nvil_repro.training.advance import TrainState
+from nvil_repro.training.belief_nets import train
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.method import Replica
-from nvil_repro.training.belief_nets import train
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.progress import Progress
 from nvil_repro.training.settings import TrainSettings

@@ -54,7 +54,7 @@ def advance(
     engine: str | None = None,
     threads: int = 1,
 ) -> Tensor:
-    """Run T updates of the plan's method in place and return the mean single-sample bound of each minibatch, [T, R], in nats.
+    """Run T updates of the plan's method in place; the mean single-sample bound of each minibatch, [T, R], in nats.
 
     `x` uint8 [G, T, B, D] holds the minibatches of each stream, `uniforms` its uniforms in the dtype of the
     parameters: for h^1..h^L, [G, T, B, H_i] each, and after them, read by wake-sleep alone, for dreams of
@@ -85,7 +85,9 @@ def _replica(state: TrainState, plan: Plan, r: int) -> tuple[TrainState, Plan]:
 
 
 @torch.no_grad()
-def _advance_torch(state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int) -> Tensor:
+def _advance_torch(
+    state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int
+) -> Tensor:
     net, layers, bounds = state.net, len(state.net.layers), []
     for t in range(x.shape[1]):
         batch = x[plan.group, t].to(net.prior.dtype)

@@ -52,7 +52,9 @@ def train(
     Errors: `ValueError` if the data is not bits of matching shape; those of `loop.run`.
     """
     check_splits(settings, data)
-    method = BeliefNets(settings, data.train.to(settings.device), data.valid, threads or torch.get_num_threads())
+    method = BeliefNets(
+        settings, data.train.to(settings.device), data.valid, threads or torch.get_num_threads()
+    )
     identity = settings.to_dict() | {
         "data": {"dataset": data.dataset, "sha256": _fingerprint(data)},
         "torch": torch.__version__,  # another version may round otherwise

@@ -44,9 +44,8 @@ def test_a_signal_on_dreams_is_noticed():
     def weighted(net, x, h):
         return inference_gradient(net, x, h, 1 + 1e-6 * x.sum(-1)[None])
 
-    with pytest.raises(AssertionError):
-        for found, exact in zip(expected_sleep_gradient(net, weighted), exact_sleep_gradient(net), strict=True):
-            torch.testing.assert_close(found, exact, rtol=0, atol=1e-11)
+    differences = zip(expected_sleep_gradient(net, weighted), exact_sleep_gradient(net), strict=True)
+    assert max((found - exact).abs().max().item() for found, exact in differences) > 1e-8
 
 
 @pytest.mark.parametrize("architecture", [SBN, oracle.FULL], ids=str)
@@ -58,5 +57,7 @@ def test_awake_the_model_climbs_the_bound(architecture):
         g = wake_sleep_gradients(net, x.expand(len(h[0]), -1, -1), h, dream)
         return [p for p in (g.prior, g.prior_lateral) if p.numel()] + oracle.trained(g.generative)
 
-    for found, exact in zip(oracle.expectation(net, x, estimator), oracle.model_gradient(net, x), strict=True):
+    for found, exact in zip(
+        oracle.expectation(net, x, estimator), oracle.model_gradient(net, x), strict=True
+    ):
         torch.testing.assert_close(found, exact, rtol=0, atol=1e-11)

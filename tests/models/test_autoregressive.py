@@ -10,7 +10,14 @@ from nvil_repro.evaluation.exact import exact_bound, exact_log_likelihood
 from nvil_repro.evaluation.weights import log_weights
 from nvil_repro.models import autoregressive
 from nvil_repro.models.arrays import net_from_arrays, net_to_arrays
-from nvil_repro.models.belief_net import Architecture, belief_net, log_p_terms, log_weight, parameters, sample_q
+from nvil_repro.models.belief_net import (
+    Architecture,
+    belief_net,
+    log_p_terms,
+    log_weight,
+    parameters,
+    sample_q,
+)
 from tests import oracle
 
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -37,7 +44,9 @@ def test_what_lies_on_or_below_the_diagonal_is_nobody_s_input():
     a, u, lateral = layer()
     bits, log_prob = autoregressive.draw(a, u, lateral)
     dirty = lateral + 100 * torch.ones(9, 9, dtype=torch.float64).tril()
-    assert all(torch.equal(x, y) for x, y in zip((bits, log_prob), autoregressive.draw(a, u, dirty), strict=True))
+    assert all(
+        torch.equal(x, y) for x, y in zip((bits, log_prob), autoregressive.draw(a, u, dirty), strict=True)
+    )
     seen = autoregressive.logits(a, bits, dirty)
     assert torch.equal(seen, autoregressive.logits(a, bits, lateral))
     assert not torch.equal(seen, a)

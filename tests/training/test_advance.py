@@ -41,7 +41,9 @@ def start(
     return TrainState(net, signal_state(len(layers), len(groups), dtype), moments(net, rule)), plan
 
 
-def chunk(layers: tuple[int, ...], groups: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, list[Tensor]]:
+def chunk(
+    layers: tuple[int, ...], groups: int, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, list[Tensor]]:
     """Minibatches, and uniforms for h^1..h^L and for dreams of x, h^1..h^L."""
     x = (uniforms(1, "x", 0, (groups, UPDATES, BATCH, VISIBLE)) < 0.3).to(torch.uint8)
     sizes = (*layers, VISIBLE, *layers)
@@ -71,7 +73,10 @@ def test_engines_agree_for_every_switch(layers: tuple[int, ...], optimiser: str)
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
 @pytest.mark.parametrize("layers", [(4,), (5, 3)])
 def test_engines_agree_on_autoregressive_layers(layers: tuple[int, ...], optimiser: str) -> None:
-    slow, fast = (run(engine, layers, SWITCHES, [0, 1] * 8, optimiser, architecture=FULL) for engine in ("torch", "kernel"))
+    slow, fast = (
+        run(engine, layers, SWITCHES, [0, 1] * 8, optimiser, architecture=FULL)
+        for engine in ("torch", "kernel")
+    )
     for expected, found in zip(slow, fast, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
     state, _ = start(layers, SWITCHES, [0] * 16, architecture=FULL)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from nvil_repro.training import checkpoints, nvil
-from nvil_repro.training.checkpoints import CheckpointWarning, SettingsChangedError
+from nvil_repro.training import belief_nets, checkpoints
 from nvil_repro.training.belief_nets import BeliefNets, train
+from nvil_repro.training.checkpoints import CheckpointWarning, SettingsChangedError
 from nvil_repro.training.optimisers import Optimiser
 from tests.training.toys import same, toy_data, toy_settings
 
@@ -82,8 +82,10 @@ def test_the_comparison_notices_a_run_that_forgets_its_random_stream(
     interrupt(monkeypatch, BeliefNets, "advance", 4, after=False)
     with pytest.raises(StopHereError):
         train(toy_settings(), toy_data(), tmp_path, progress="off")
-    draw = nvil.uniforms
-    monkeypatch.setattr(nvil, "uniforms", lambda seed, name, index, *rest: draw(seed, name, index + 1, *rest))
+    draw = belief_nets.uniforms
+    monkeypatch.setattr(
+        belief_nets, "uniforms", lambda seed, name, index, *rest: draw(seed, name, index + 1, *rest)
+    )
     assert not same(train(toy_settings(), toy_data(), tmp_path, progress="off"), straight)
 
 

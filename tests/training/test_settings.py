@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from nvil_repro.models.belief_net import Architecture
 from nvil_repro.training.method import Replica
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import SettingsError
@@ -13,9 +14,11 @@ from tests.training.toys import SETTINGS, toy_settings
 
 BAD = {
     "layers": [(), (0,), (3, 2.5), "200"],
-    "variants": [(), ("all",), ("full", "full"), "full"],
+    "variants": [(), ("all",), ("",), ("full", "full"), "full"],
     "seeds": [(), (-1,), (0, 0), (True,)],
     "updates": [0, -5, 2.0, True, "10"],
+    "architecture": ["fDARN", (True, False, False)],
+    "method": ["em"],
     "optimiser": ["sgd"],
     "rate": [-1e-3, float("nan"), float("inf"), "1e-3"],
     "inference_rate": [-1.0],
@@ -44,6 +47,10 @@ def test_a_bad_value_is_named_with_what_was_expected(name: str, value: object) -
         toy_settings(**{name: value})
 
 
+def test_wake_sleep_has_no_variants() -> None:
+    assert toy_settings(method="wake-sleep", variants=("",)).replicas == (Replica("", 0),)
+
+
 def test_every_setting_has_a_bad_value_above() -> None:
     assert BAD.keys() == SETTINGS.__dict__.keys()
 
@@ -66,7 +73,10 @@ def test_the_hash_sees_every_number_and_not_the_cadence_of_checkpoints() -> None
     changes |= {"optimiser": Optimiser("adam"), "rate_scale": {"full": 2.0}, "anneal_at": (5,)}
     changes |= {"eval_every": 5, "patience": 1, "chunk": 10, "dtype": "float64"}
     changes |= {"engine": "kernel", "device": "cuda"}
+    changes |= {"architecture": Architecture(inference=True)}
     hashes = {toy_settings(**{name: value}).hash for name, value in changes.items()}
+    hashes |= {toy_settings(variants=("",), method="wake-sleep").hash}
+    changes |= {"method": "wake-sleep"}
     assert len(hashes | {SETTINGS.hash}) == len(changes) + 1
     assert toy_settings(checkpoint_seconds=5).hash == SETTINGS.hash
     assert changes.keys() == SETTINGS.to_dict().keys()
