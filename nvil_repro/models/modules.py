@@ -138,8 +138,9 @@ def as_modules(
                 if layer.lateral is not None:
                     layer.lateral.copy_(conditional.lateral[replica])
         for module, baseline in zip(baselines, net.baselines, strict=True):
-            for layer, source in zip(module.network[::2], baseline, strict=True):
-                _fill(cast(nn.Linear, layer), source.weight[replica], source.bias[replica])
+            linears = [layer for layer in module.network if isinstance(layer, nn.Linear)]
+            for layer, source in zip(linears, baseline, strict=True):
+                _fill(layer, source.weight[replica], source.bias[replica])
     return model, inference, baselines
 
 
