@@ -14,7 +14,7 @@ from nvil_repro.kernels.wake_sleep import run_wake_sleep
 from nvil_repro.training.advance import Plan, TrainState
 from nvil_repro.training.schedule import run_interleaved
 
-SLICE = 10  # updates a replica runs before another may have its thread
+SLICE = 25  # updates a replica runs before another may have its thread
 LOOPS = {"nvil": run_nvil, "wake-sleep": run_wake_sleep}
 
 

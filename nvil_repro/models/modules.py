@@ -139,8 +139,8 @@ def as_modules(
                     layer.lateral.copy_(conditional.lateral[replica])
         for module, baseline in zip(baselines, net.baselines, strict=True):
             linears = [layer for layer in module.network if isinstance(layer, nn.Linear)]
-            for layer, source in zip(linears, baseline, strict=True):
-                _fill(layer, source.weight[replica], source.bias[replica])
+            for linear_layer, source in zip(linears, baseline, strict=True):
+                _fill(linear_layer, source.weight[replica], source.bias[replica])
     return model, inference, baselines
 
 
