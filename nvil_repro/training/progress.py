@@ -66,7 +66,9 @@ class Progress:
     def report(self, text: str) -> None:
         """Say how things stand: behind the bar, or in a line with share done, speed and time left."""
         if self._bar is not None:
-            self._bar.set_postfix_str(shorten(text, 40, placeholder=" …"))  # a longer one squeezes the bar out
+            self._bar.set_postfix_str(
+                shorten(text, 40, placeholder=" …")
+            )  # a longer one squeezes the bar out
         else:
             share = f"{self.done:,}/{self.total:,} {self.unit}s ({self.done / max(self.total, 1):.0%})"
             self._say(f"{share}  {text}{self._pace()}")
