@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nvil_repro.kernels.ascent import Layer, Trained
-from nvil_repro.models.belief_net import parameters
+from nvil_repro.models.belief_net import with_parameters
+from nvil_repro.models.linear import Conditional, Linear
 from nvil_repro.training.advance import Plan, TrainState
 from nvil_repro.training.optimisers import MOMENTS
 
@@ -37,26 +37,21 @@ class How(NamedTuple):
 
 def replica_net(state: TrainState, r: int) -> Net:
     """Replica r, its arrays writable views."""
-    names = [name for name, _ in parameters(state.net)]
-    values = dict(parameters(state.net))
-    moments = [dict(zip(names, buffer, strict=True)) for buffer in state.moments]
-    first = moments[0] if moments else values
-    second = moments[1] if len(moments) > 1 else first
-    layers = range(len(state.net.layers))
+    kept = [state.net, *(with_parameters(state.net, buffer) for buffer in state.moments)]
+    nets = [*kept, state.net, state.net][:3]  # what the optimiser does not keep is never read
 
-    def trained(weight: str, bias: str, lateral: str) -> Trained:
-        sources = (values, first, second)
-        return Trained(*(Layer(*(_matrix(s, name, r) for name in (weight, bias, lateral))) for s in sources))
+    def trained(layers: Iterable[Sequence[Conditional | Linear]]) -> tuple[Trained, ...]:
+        """From the layers of the net and of its moments, side by side."""
+        return tuple(Trained(*(_layer(each, r) for each in row)) for row in zip(*layers, strict=True))
 
-    def conditional(prefix: str) -> Trained:
-        return trained(f"{prefix}/weight", f"{prefix}/bias", f"{prefix}/lateral")
-
+    nothing = Layer(*(np.zeros(shape, state.net.centre.numpy().dtype) for shape in ((0, 0), (1, 0), (0, 0))))
+    absent = (Trained(nothing, nothing, nothing),) * len(state.net.layers)
     return Net(
         state.net.centre.numpy(),
-        (*(conditional(f"model/{i}") for i in layers), trained("", "model/prior", "model/prior_lateral")),
-        tuple(conditional(f"inference/{i}") for i in layers),
-        tuple(conditional(f"baseline/{i}/hidden") for i in layers),
-        tuple(conditional(f"baseline/{i}/output") for i in layers),
+        trained((*net.generative, net.top) for net in nets),
+        trained(net.recognition for net in nets),
+        trained([c.hidden for c in net.baselines] for net in nets) or absent,
+        trained([c.output for c in net.baselines] for net in nets) or absent,
     )
 
 
@@ -72,10 +67,6 @@ def replica_plan(plan: Plan, r: int, dtype: torch.dtype) -> How:
     )
 
 
-def _matrix(tensors: Mapping[str, Tensor], name: str, r: int) -> np.ndarray:
-    """One replica of a parameter as a matrix, a bias as one row, and what is absent with no entries."""
-    if name not in tensors:
-        like = next(iter(tensors.values()))
-        return like.new_zeros(0, like.shape[-1] if name == "" else 0).numpy()
-    parameter = tensors[name][r]
-    return parameter.reshape(-1, parameter.shape[-1]).numpy()
+def _layer(conditional: Conditional | Linear, r: int) -> Layer:
+    weight, bias, *lateral = (part[r].numpy() for part in conditional if part.ndim > 1)
+    return Layer(weight, bias[None], lateral[0] if lateral else np.zeros((0, 0), weight.dtype))

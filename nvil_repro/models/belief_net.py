@@ -11,7 +11,7 @@ visibles too, and any of them may have an autoregressive inference network (Tabl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -208,3 +208,20 @@ def parameters(net: BeliefNet) -> Iterator[tuple[str, Tensor]]:
         for part, linear in zip(("hidden", "output"), baseline, strict=True):
             yield f"baseline/{i}/{part}/weight", linear.weight
             yield f"baseline/{i}/{part}/bias", linear.bias
+
+
+def with_parameters(net: BeliefNet, tensors: Iterable[Tensor]) -> BeliefNet:
+    """The net with other tensors of the same shapes for its parameters, in the order of `parameters(net)`."""
+    given = iter(tensors)
+
+    def taken(part: tuple[Tensor, ...]) -> Iterator[Tensor]:
+        return (next(given) if tensor.numel() else tensor for tensor in part)
+
+    prior, prior_lateral = taken((net.prior, net.prior_lateral))
+    generative, recognition = (
+        tuple(Conditional(*taken(layer)) for layer in layers) for layers in (net.generative, net.recognition)
+    )
+    baselines = tuple(
+        Baseline(*(Linear(*taken(linear)) for linear in baseline)) for baseline in net.baselines
+    )
+    return BeliefNet(net.centre, prior, generative, recognition, baselines, prior_lateral)

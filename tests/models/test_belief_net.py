@@ -123,3 +123,14 @@ def test_it_starts_near_the_marginals_of_the_data():
 def test_sizes_that_make_no_sense_are_refused(visible, layers, mean):
     with pytest.raises(ValueError, match="got"):
         bn.belief_net(visible, layers, [0], train_mean=torch.tensor(mean))
+
+
+@pytest.mark.parametrize("architecture", [bn.SBN, oracle.FULL], ids=str)
+def test_other_tensors_take_the_parameters_places_in_order(architecture):
+    net = oracle.random_net((3, 2), architecture=architecture)
+    doubled = bn.with_parameters(net, [2 * p for _, p in bn.parameters(net)])
+    assert doubled.architecture == architecture
+    for (name, p), (other, q) in zip(bn.parameters(net), bn.parameters(doubled), strict=True):
+        assert name == other
+        assert torch.equal(2 * p, q), name
+    assert bn.with_parameters(net._replace(baselines=()), [p for _, p in bn.parameters(net)]).baselines == ()

@@ -98,6 +98,19 @@ def test_engines_agree_on_wake_sleep(layers: tuple[int, ...], architecture: Arch
     assert (slow[0] - nvil[0]).abs().max() > 1e-3  # control: another method
 
 
+def test_engines_agree_on_a_net_without_baselines() -> None:
+    found = []
+    for engine in ("torch", "kernel"):
+        state, plan = start((5, 3), stack_ingredients(["baseline_vn", "none"]), [0, 0], "adam")
+        bare = state.net._replace(baselines=())
+        state = state._replace(net=bare, moments=moments(bare, plan.optimiser))
+        x, u = chunk((5, 3), 1)
+        found.append((advance(state, plan, x, u, 0, engine=engine), *(p for _, p in parameters(bare))))
+    for expected, same in zip(*found, strict=True):
+        torch.testing.assert_close(same, expected, rtol=0, atol=1e-10)
+    assert len(found[0]) == 2 + 4 + 4  # control: bounds and prior, weights and biases of P and Q, and no more
+
+
 def test_the_comparison_would_notice_one_switch_of_one_replica() -> None:
     flipped = SWITCHES._replace(input_baseline=SWITCHES.input_baseline.clone())
     flipped.input_baseline[3] = ~flipped.input_baseline[3]
