@@ -34,8 +34,10 @@ class Progress:
         if self.style not in STYLES:
             raise ValueError(f"unknown progress style {self.style!r}; choose from {', '.join(STYLES)}")
         self.total, self.title, self.unit = total, title, unit
-        self.done = self._first = done
-        self._began = time.monotonic()
+        self.done = done
+        self._timed: tuple[int, float] | None = (
+            None  # units done and time after the first step, which may compile
+        )
         self._bar: Any = None
 
     def __enter__(self) -> Progress:
@@ -49,8 +51,8 @@ class Progress:
                 unit=f" {self.unit}s",
                 smoothing=0.1,
             )
-        elif self._first:
-            self._say(f"continues at {self.unit} {self._first:,} of {self.total:,}")
+        elif self.done:
+            self._say(f"continues at {self.unit} {self.done:,} of {self.total:,}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,24 +62,23 @@ class Progress:
     def step(self, count: int) -> None:
         """`count` more units are done."""
         self.done += count
+        self._timed = self._timed or (self.done, time.monotonic())
         if self._bar is not None:
             self._bar.update(count)
 
     def report(self, text: str) -> None:
         """Say how things stand: behind the bar, or in a line with share done, speed and time left."""
         if self._bar is not None:
-            self._bar.set_postfix_str(
-                shorten(text, 40, placeholder=" …")
-            )  # a longer one squeezes the bar out
+            self._bar.set_postfix_str(shorten(text, 40, placeholder=" …"))  # more would squeeze the bar out
         else:
             share = f"{self.done:,}/{self.total:,} {self.unit}s ({self.done / max(self.total, 1):.0%})"
             self._say(f"{share}  {text}{self._pace()}")
 
     def _pace(self) -> str:
-        elapsed = time.monotonic() - self._began
-        if self.done == self._first or elapsed <= 0:
+        if self._timed is None or self.done == self._timed[0]:
             return ""
-        speed = (self.done - self._first) / elapsed
+        first, began = self._timed
+        speed = (self.done - first) / max(time.monotonic() - began, 1e-9)
         return f"  {speed:,.3g} {self.unit}s/s, {clock((self.total - self.done) / speed)} left"
 
     def _say(self, text: str) -> None:

@@ -13,14 +13,17 @@ from nvil_repro.training.progress import Progress, clock
 def test_lines_tell_share_speed_and_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = iter([0.0, 2.0])
+    now = iter([100.0, 102.0])  # after the first step, which took 100 s to compile, and at the report
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
     with Progress(1000, "SBN 200", done=200, style="lines") as bar:
+        bar.step(50)
+        bar.report("full -150.2")
         bar.step(100)
         bar.report("full -112.3")
     assert capsys.readouterr().out.splitlines() == [
         "SBN 200: continues at update 200 of 1,000",
-        "SBN 200: 300/1,000 updates (30%)  full -112.3  50 updates/s, 0:14 left",
+        "SBN 200: 250/1,000 updates (25%)  full -150.2",
+        "SBN 200: 350/1,000 updates (35%)  full -112.3  50 updates/s, 0:13 left",
     ]
 
 
