@@ -18,7 +18,7 @@ from nvil_repro.learning.general import nvil_loss
 from nvil_repro.learning.nvil import Ingredients, signal_state
 from nvil_repro.models.modules import InputBaseline, MirroredInference, SigmoidBeliefNet, as_modules
 from nvil_repro.streams import uniforms
-from nvil_repro.training.advance import advance
+from nvil_repro.training.advance import advance_batched
 from nvil_repro.training.belief_nets import BeliefNets
 
 Step = Callable[[Tensor], object]
@@ -36,7 +36,7 @@ def general(work: Work) -> list[Way]:
 
 
 def closed_form(work: Work) -> list[Way]:
-    """The torch engine of `advance`: gradients in closed form, all replicas in batched products."""
+    """Gradients in closed form by torch, all replicas in batched products."""
     method = BeliefNets(work.settings, work.data.train, work.data.valid)
     state, plan = method.start(), method.plan(0)
     seeds = len(work.seeds)
@@ -46,7 +46,7 @@ def closed_form(work: Work) -> list[Way]:
         draws = [
             uniforms(0, "benchmark", i, (seeds, 1, work.batch, size)) for i, size in enumerate(work.layers)
         ]
-        advance(state, plan, x, draws, 0, engine="torch")
+        advance_batched(state, plan, x, draws, 0)
 
     return [Way(run, work.replicas, threads) for threads in {1, cores()}]
 

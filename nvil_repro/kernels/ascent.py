@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nvil_repro.kernels.jit import jit
-from nvil_repro.training.optimisers import MOMENTS
 
-SGD, MOMENTUM, ADAM = (list(MOMENTS).index(name) for name in ("sgd", "momentum", "adam"))
+SGD, MOMENTUM, ADAM = range(3)
+KINDS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM}  # by the name of `training.optimisers.Optimiser`
 BLOCK = 32  # rows of a gradient formed at once where the optimiser needs it whole
 
 

@@ -19,7 +19,7 @@ def baseline_values(hidden, output, values, work):
         twice = work[0][: row.shape[0]]
         for j in range(row.shape[0]):
             twice[j] = row[j] + row[j]
-        exp_minus_abs(twice, e, work[2], work[3])
+        exp_minus_abs(twice, e, work[2])
         for j in range(row.shape[0]):
             tanh = (one - e[j]) / (one + e[j])
             row[j] = tanh if row[j] >= zero else -tanh
@@ -33,15 +33,15 @@ def baseline_backward(hidden, used, output, rate, rule):
     weight, bias = output.value.weight, output.value.bias
     one = hidden.dtype.type(1)
     before, gradient = np.empty(weight.shape, weight.dtype), np.zeros(weight.shape, weight.dtype)
-    total = np.zeros(bias.shape, bias.dtype)
+    residual = np.zeros(bias.shape, bias.dtype)
     for j in range(weight.shape[0]):
         before[j, 0] = weight[j, 0]
     for b in range(hidden.shape[0]):
-        total[0, 0] += used[b]
+        residual[0, 0] += used[b]
         for j in range(hidden.shape[1]):
             tanh = hidden[b, j]
             gradient[j, 0] += used[b] * tanh
             hidden[b, j] = used[b] * before[j, 0] * (one - tanh * tanh)
     first, second = output.first, output.second
     ascend(weight, 0, weight.shape[0], gradient, first.weight, second.weight, rate, rule)
-    ascend(bias, 0, 1, total, first.bias, second.bias, rate, rule)
+    ascend(bias, 0, 1, residual, first.bias, second.bias, rate, rule)

@@ -15,7 +15,7 @@ def sample_row(logits, uniforms, bits, work):
     """bits ~ Bernoulli(sigma(logits)); logits become bits - sigma(logits); returns log Q(bits)."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
     e, terms = work[1][: logits.shape[0]], work[0][: logits.shape[0]]
-    exp_minus_abs(logits, e, work[2], work[3])
+    exp_minus_abs(logits, e, work[2])
     for j in range(logits.shape[0]):
         a = logits[j]
         s = (one if a >= zero else e[j]) / (one + e[j])
@@ -31,7 +31,7 @@ def error_row(logits, bits, work):
     """logits become bits - sigma(logits); returns log P(bits)."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
     e, terms = work[1][: logits.shape[0]], work[0][: logits.shape[0]]
-    exp_minus_abs(logits, e, work[2], work[3])
+    exp_minus_abs(logits, e, work[2])
     for j in range(logits.shape[0]):
         a = logits[j]
         bit = one if bits[j] else zero
@@ -95,7 +95,7 @@ def sum_log1p(e):
     return result
 
 
-def exp_minus_abs(a, out, scale, whole):
+def exp_minus_abs(a, out, scale):
     """out_j = exp(-|a_j|): within 2 ulp of 1 + exp(-|a_j|) in float32, the library's exp in float64."""
 
 
@@ -104,17 +104,17 @@ _TAYLOR = tuple(np.float32(math.log(2) ** k / math.factorial(k)) for k in range(
 
 
 @overload(exp_minus_abs)
-def _overload_exp(a, out, scale, whole):
+def _overload_exp(a, out, scale):
     if a.dtype.bitwidth != 32:
 
-        def double(a, out, scale, whole):
+        def double(a, out, scale):
             for j in range(a.shape[0]):
                 out[j] = math.exp(-abs(a[j]))
 
         return double
     c0, c1, c2, c3, c4, c5, c6, c7 = _TAYLOR
 
-    def single(a, out, scale, whole):
+    def single(a, out, scale):
         # 2^z = 2^n 2^f with n whole and |f| <= 1/2: the first from the exponent's bits, the second from its series.
         exponent = scale.view(np.int32)
         for j in range(a.shape[0]):

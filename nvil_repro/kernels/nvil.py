@@ -73,7 +73,9 @@ def _signals(log_p, log_q, values, mean, variance, used, alpha, switches):
         for b in range(batch):
             spread += (used[i, b] - centre) ** 2
         variance[i] = alpha * variance[i] + (1 - alpha) * spread / batch
-        scale = max(1.0, math.sqrt(variance[i])) if normalisation else 1.0
+        scale = math.sqrt(variance[i]) if normalisation else 1.0
+        if scale < 1:  # not max, which would drop NaN
+            scale = 1.0
         for b in range(batch):
             used[i, b] = (used[i, b] - (mean[i] if constant_baseline else 0.0)) / scale
     return bound / batch

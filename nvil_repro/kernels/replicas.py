@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from nvil_repro.kernels.ascent import Layer, Trained
+from nvil_repro.kernels.ascent import KINDS, Layer, Trained
 from nvil_repro.models.belief_net import with_parameters
 from nvil_repro.models.linear import Conditional, Linear
 from nvil_repro.training.advance import Plan, TrainState
-from nvil_repro.training.optimisers import MOMENTS
 
 
 class Net(NamedTuple):
@@ -29,7 +28,7 @@ class How(NamedTuple):
     """What stays fixed for one replica."""
 
     rates: np.ndarray  # model, inference, baseline
-    kind: int  # the optimiser, by its place in `MOMENTS`
+    kind: int  # the optimiser, one of `KINDS`
     constants: np.ndarray  # decay, second decay, epsilon
     switches: np.ndarray  # `Ingredients`, in order
     alpha: float
@@ -60,7 +59,7 @@ def replica_plan(plan: Plan, r: int, dtype: torch.dtype) -> How:
     optimiser, like = plan.optimiser, torch.empty(0, dtype=dtype).numpy().dtype
     return How(
         np.array([float(rate[r]) for rate in plan.rates], dtype=like),
-        list(MOMENTS).index(optimiser.name),
+        KINDS[optimiser.name],
         np.array([optimiser.decay, optimiser.second_decay, optimiser.epsilon], dtype=like),
         np.array([bool(torch.as_tensor(switch)[r]) for switch in plan.ingredients]),
         plan.alpha,

@@ -15,6 +15,7 @@ from nvil_repro.learning.nvil import ALPHA, Ingredients, Signals, SignalState, s
 from nvil_repro.models import belief_net
 from nvil_repro.models.autoregressive import strictly_upper
 from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.models.bernoulli import log_prob
 from nvil_repro.models.linear import NONE, Baseline, Conditional, Linear
 
 
@@ -33,7 +34,9 @@ def nvil_gradients(
     Errors: `ValueError` if the input-dependent baseline is on in a net without baselines.
     """
     below = belief_net.inputs(net, x, h)
-    q_terms, p_terms = belief_net.log_q_terms(net, x, h), belief_net.log_p_terms(net, x, h)
+    q_logits, p_logits = belief_net.q_logits(net, x, h), belief_net.p_logits(net, x, h)
+    q_terms = torch.stack([log_prob(a, bits) for a, bits in zip(q_logits, h, strict=True)])
+    p_terms = torch.stack([log_prob(a, bits) for a, bits in zip(p_logits, [x, *h], strict=True)])
     if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
         raise ValueError(
             "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"
@@ -45,16 +48,19 @@ def nvil_gradients(
     switch = torch.as_tensor(ingredients.input_baseline, device=x.device).to(x.dtype)
     residuals = signals.used * (switch[:, None] if switch.ndim else switch)
     baselines = zip(net.baselines, below, residuals, strict=False)
-    gradients = model_gradient(net, x, h)._replace(
-        recognition=inference_gradient(net, x, h, signals.used),
+    gradients = model_gradient(net, x, h, p_logits)._replace(
+        recognition=inference_gradient(net, x, h, q_logits, signals.used),
         baselines=tuple(_baseline(b, inp, l) for b, inp, l in baselines),
     )
     return gradients, signals
 
 
-def model_gradient(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> BeliefNet:
-    """d sum log P(x, h) (equation 4), summed over the minibatch; the inference network and baselines are left out."""
-    bits, logits = [x, *h], belief_net.p_logits(net, x, h)
+def model_gradient(net: BeliefNet, x: Tensor, h: Sequence[Tensor], logits: Sequence[Tensor]) -> BeliefNet:
+    """d log P(x, h) (equation 4), summed over the minibatch, given `p_logits(net, x, h)`.
+
+    The inference network and the baselines are left out.
+    """
+    bits = [x, *h]
     errors = [b - torch.sigmoid(a) for b, a in zip(bits, logits, strict=True)]
     return BeliefNet(
         centre=torch.zeros_like(net.centre),
@@ -67,10 +73,17 @@ def model_gradient(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> BeliefNet:
 
 
 def inference_gradient(
-    net: BeliefNet, x: Tensor, h: Sequence[Tensor], signals: Tensor | None = None
+    net: BeliefNet,
+    x: Tensor,
+    h: Sequence[Tensor],
+    logits: Sequence[Tensor],
+    signals: Tensor | None = None,
 ) -> tuple[Conditional, ...]:
-    """sum over the minibatch of l d log Q(h | x), layer by layer; signals l [L, R, B], or one everywhere."""
-    errors = [b - torch.sigmoid(a) for b, a in zip(h, belief_net.q_logits(net, x, h), strict=True)]
+    """l d log Q(h | x), summed over the minibatch, layer by layer, given `q_logits(net, x, h)`.
+
+    Signals l are [L, R, B], or one everywhere.
+    """
+    errors = [b - torch.sigmoid(a) for b, a in zip(h, logits, strict=True)]
     if signals is not None:
         errors = [error * l[..., None] for error, l in zip(errors, signals, strict=True)]
     return _conditionals(net.recognition, belief_net.inputs(net, x, h), h, errors)

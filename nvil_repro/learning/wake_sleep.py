@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from nvil_repro.learning.closed_form import inference_gradient, model_gradient
-from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.models.belief_net import BeliefNet, p_logits, q_logits
 
 
 def wake_sleep_gradients(
@@ -23,4 +23,5 @@ def wake_sleep_gradients(
     A `BeliefNet` of gradients; its centre is zero and it has no baselines.
     """
     imagined, *causes = dream
-    return model_gradient(net, x, h)._replace(recognition=inference_gradient(net, imagined, causes))
+    recognition = inference_gradient(net, imagined, causes, q_logits(net, imagined, causes))
+    return model_gradient(net, x, h, p_logits(net, x, h))._replace(recognition=recognition)

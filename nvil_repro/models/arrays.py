@@ -167,4 +167,4 @@ def _checked(name: str, array: Array, shape: tuple[int, ...], dtype: torch.dtype
     if bool(wrong.any()):
         where = tuple(int(i) for i in wrong.nonzero()[0])
         raise ValueError(f"{name} holds {tensor[where].item()} at {list(where)}: all entries must be finite")
-    return tensor.clone()
+    return tensor.clone(memory_format=torch.contiguous_format)

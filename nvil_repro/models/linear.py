@@ -39,7 +39,7 @@ class Conditional(NamedTuple):
 
     def feedforward(self, inputs: Tensor) -> Tensor:
         """What the inputs contribute to the logits: [R or 1, B, in] -> [R, B, out]."""
-        return torch.matmul(inputs, self.weight) + self.bias[:, None]
+        return Linear(self.weight, self.bias)(inputs)
 
     def logits(self, inputs: Tensor, bits: Tensor) -> Tensor:
         """Logits of the bits [R or 1, B, out] given inputs [R or 1, B, in]: [R, B, out]."""
@@ -49,7 +49,7 @@ class Conditional(NamedTuple):
     def draw(self, feedforward: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         """Bits [R, ..., out] and their log-probability [R, ...] in nats.
 
-        From `feedforward(inputs)` and uniforms that broadcast with it, both [R or 1, ..., out].
+        From `feedforward(inputs)` [R, ..., out] and uniforms that broadcast with it.
         """
         if not self.autoregressive:
             bits = bernoulli.sample(feedforward, uniforms)

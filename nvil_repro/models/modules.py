@@ -38,7 +38,7 @@ class BernoulliLayer(nn.Module):
     def sample(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """[B, in] -> [B, out]; one unit after another where they depend on one another."""
         logits = self(inputs)
-        uniforms = torch.rand(logits.shape, generator=generator, dtype=logits.dtype)
+        uniforms = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
         if self.lateral is None:
             return bernoulli.sample(logits, uniforms)
         bits = torch.zeros_like(logits)
@@ -121,12 +121,12 @@ def as_modules(
     sizes = (len(net.centre), *net.layers)
     model, inference = (
         SigmoidBeliefNet(sizes, net.architecture),
-        MirroredInference(sizes, net.centre, net.architecture),
+        MirroredInference(sizes, net.centre.clone(), net.architecture),
     )
     units = [baseline.hidden.bias.shape[-1] for baseline in net.baselines]
     baselines = [InputBaseline(i, sizes[i], count, net.centre) for i, count in enumerate(units)]
     for module in (model, inference, *baselines):
-        module.to(net.centre.dtype)
+        module.to(net.prior)
     with torch.no_grad():
         for layers, conditionals in (
             (_listed(model.layers), net.generative),

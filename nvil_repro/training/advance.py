@@ -60,7 +60,10 @@ def advance(
     parameters: for h^1..h^L, [G, T, B, H_i] each, and after them, read by wake-sleep alone, for dreams of
     x, h^1..h^L. On a CPU a replica's bits do not depend on the other replicas, nor on `threads`.
     A replica that diverges carries NaN from then on and disturbs no other.
+    Errors: `ValueError` if x is not bits, if the uniforms do not fit, if the input-dependent baseline is on in a net
+    without baselines, or for an unknown engine.
     """
+    _check(state.net, plan, x, uniforms)
     engine = engine or default_engine(state.net.prior.device)
     if engine == "kernel":
         from nvil_repro.kernels.engine import advance_compiled
@@ -69,10 +72,37 @@ def advance(
     if engine != "torch":
         raise ValueError(f"unknown engine {engine!r}; choose from kernel, torch")
     if state.net.prior.device.type != "cpu":
-        return _advance_torch(state, plan, x, uniforms, first_update)
+        return advance_batched(state, plan, x, uniforms, first_update)
     # One at a time: torch's vector units round the last few elements of a tensor apart from the others.
     alone = [_replica(state, plan, r) for r in range(state.net.replicas)]
-    return torch.cat([_advance_torch(*one, x, uniforms, first_update) for one in alone], 1)
+    return torch.cat([advance_batched(*one, x, uniforms, first_update) for one in alone], 1)
+
+
+def _check(net: BeliefNet, plan: Plan, x: Tensor, uniforms: Sequence[Tensor]) -> None:
+    """The compiled engine reads and writes unchecked."""
+    visible, sizes = len(net.centre), net.layers
+    if x.ndim != 4 or x.shape[-1] != visible or x.dtype != torch.uint8 or int(x.max()) > 1:
+        raise ValueError(
+            f"x is {x.dtype} {list(x.shape)}: expected bits, uint8 [G, T, B, {visible}] of 0 and 1"
+        )
+    if plan.method == "wake-sleep":
+        sizes = (*sizes, visible, *sizes)
+    if len(uniforms) < len(sizes):
+        raise ValueError(
+            f"{len(uniforms)} arrays of uniforms: {plan.method} needs {len(sizes)}, of {sizes} units"
+        )
+    for i, (u, size) in enumerate(zip(uniforms, sizes, strict=False)):
+        if u.shape != (*x.shape[:3], size) or u.dtype != net.prior.dtype:
+            expected = f"{net.prior.dtype} {[*x.shape[:3], size]}"
+            raise ValueError(f"uniforms[{i}] is {u.dtype} {list(u.shape)}: expected {expected}")
+    if (
+        plan.method == "nvil"
+        and not net.baselines
+        and bool(torch.as_tensor(plan.ingredients.input_baseline).any())
+    ):
+        raise ValueError(
+            "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"
+        )
 
 
 def _replica(state: TrainState, plan: Plan, r: int) -> tuple[TrainState, Plan]:
@@ -85,9 +115,10 @@ def _replica(state: TrainState, plan: Plan, r: int) -> tuple[TrainState, Plan]:
 
 
 @torch.no_grad()
-def _advance_torch(
+def advance_batched(
     state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int
 ) -> Tensor:
+    """The torch engine, every replica in one batched product; see `advance`."""
     net, layers, bounds = state.net, len(state.net.layers), []
     for t in range(x.shape[1]):
         batch = x[plan.group, t].to(net.prior.dtype)

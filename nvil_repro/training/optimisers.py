@@ -17,7 +17,7 @@ MOMENTS = {"sgd": 0, "momentum": 1, "adam": 2}  # buffers an optimiser keeps per
 class Optimiser:
     """Which rule, and its constants: v = decay v + g for momentum; Adam as Kingma & Ba 2015.
 
-    Errors: `ValueError` for an unknown name or a decay outside [0, 1).
+    Errors: `ValueError` for an unknown name, a decay outside [0, 1) or an epsilon that is not positive.
     """
 
     name: str = "sgd"
@@ -26,6 +26,8 @@ class Optimiser:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
+        if not self.epsilon > 0:
+            raise ValueError(f"Adam's epsilon must be above 0, got {self.epsilon}")
         if self.name not in MOMENTS:
             raise ValueError(f"unknown optimiser {self.name!r}; choose from {', '.join(MOMENTS)}")
         for value in (self.decay, self.second_decay):

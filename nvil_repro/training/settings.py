@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -103,7 +104,16 @@ class TrainSettings:
             value = getattr(self, name)
             unique = bool(value) and len(set(value)) == len(value)
             _expect(unique, name, value, "at least one entry, each once", "leave out the repeated ones")
-        known = tuple(VARIANTS) if self.method == "nvil" else ("",)
+        known = tuple(VARIANTS)
+        if self.method == "wake-sleep":
+            known = ("",)
+            _expect(
+                self.variants == known,
+                "variants",
+                self.variants,
+                "none under wake-sleep",
+                'write variants=("",)',
+            )
         for variant in (*self.variants, *self.rate_scale):
             _choice("variants" if variant in self.variants else "rate_scale", variant, known)
         for variant, scale in self.rate_scale.items():
@@ -129,6 +139,14 @@ class TrainSettings:
                 )
 
     def _check_device(self) -> None:
+        compiled = self.engine != "kernel" or find_spec("numba") is not None
+        _expect(
+            compiled,
+            "engine",
+            self.engine,
+            "numba to be installed",
+            "pip install numba, or set engine='auto'",
+        )
         try:
             kind = torch.device(self.device).type
         except (RuntimeError, TypeError):

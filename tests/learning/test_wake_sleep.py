@@ -7,7 +7,7 @@ import torch
 
 from nvil_repro.learning.closed_form import inference_gradient
 from nvil_repro.learning.wake_sleep import wake_sleep_gradients
-from nvil_repro.models.belief_net import SBN
+from nvil_repro.models.belief_net import SBN, q_logits
 from tests import oracle
 
 
@@ -20,7 +20,11 @@ def exact_sleep_gradient(net):
     return [g[0] for g in torch.autograd.grad(total, oracle.trained(layers))]
 
 
-def expected_sleep_gradient(net, gradient=inference_gradient):
+def sleep_gradient(net, x, h, signals=None):
+    return inference_gradient(net, x, h, q_logits(net, x, h), signals)
+
+
+def expected_sleep_gradient(net, gradient=sleep_gradient):
     """The estimator averaged over every dream, one a replica's row, weighted by P."""
     states = oracle.all_states((len(net.centre), *net.layers))
     weight = oracle.log_p(net, states[0], states[1:]).sum(0).exp()
@@ -42,7 +46,7 @@ def test_a_signal_on_dreams_is_noticed():
     net = oracle.random_net((3,))
 
     def weighted(net, x, h):
-        return inference_gradient(net, x, h, 1 + 1e-6 * x.sum(-1)[None])
+        return sleep_gradient(net, x, h, 1 + 1e-6 * x.sum(-1)[None])
 
     differences = zip(expected_sleep_gradient(net, weighted), exact_sleep_gradient(net), strict=True)
     assert max((found - exact).abs().max().item() for found, exact in differences) > 1e-8

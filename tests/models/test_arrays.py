@@ -92,3 +92,12 @@ def test_batches_that_are_not_binary_are_refused():
         ValueError, match=r"x must be \[cases, 3\] with at least one case, got shape \[0, 3\]"
     ):
         bits("x", np.zeros((0, 3)), 3)
+
+
+def test_a_transposed_view_is_laid_out_anew(arrays):
+    """torch stores the transpose of our weights, so `.T` is what many will pass."""
+    turned = [(np.asfortranarray(weight), bias) for weight, bias in arrays["generative"]]
+    assert not turned[0][0].flags.c_contiguous
+    net = net_from_arrays(**{**arrays, "generative": turned})
+    assert all(layer.weight.is_contiguous() for layer in net.generative)
+    assert np.array_equal(net.generative[0].weight[0].numpy(), arrays["generative"][0][0])

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+pytest.importorskip("numba")
+
 from nvil_repro.learning.nvil import VARIANTS, Ingredients, signal_state, stack_ingredients
-from nvil_repro.models.belief_net import SBN, Architecture, belief_net, parameters
+from nvil_repro.models.belief_net import SBN, Architecture, BeliefNet, belief_net, parameters
 from nvil_repro.streams import uniforms
 from nvil_repro.training.advance import Plan, TrainState, advance
 from nvil_repro.training.optimisers import Optimiser, Rates, moments
@@ -98,6 +100,77 @@ def test_engines_agree_on_wake_sleep(layers: tuple[int, ...], architecture: Arch
     assert (slow[0] - nvil[0]).abs().max() > 1e-3  # control: another method
 
 
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("visible", "layers", "batch"), [(83, (70, 137), 21), (1, (1, 1), 1), (3, (9, 2), 2), (67, (8, 33), 9)]
+)
+def test_engines_agree_at_odd_sizes_in_slices_and_chunks(
+    monkeypatch: pytest.MonkeyPatch, visible: int, layers: tuple[int, ...], batch: int, optimiser: str
+) -> None:
+    """Every branch of the compiled code: rows by eights, sums by halves, ragged blocks, threads taking turns."""
+    engine = pytest.importorskip("nvil_repro.kernels.engine")
+    monkeypatch.setattr(engine, "SLICE", 2)
+    x = (uniforms(1, "x", 0, (1, 7, batch, visible)) < 0.5).to(torch.uint8)
+    u = [uniforms(1, f"u{i}", 0, (1, 7, batch, h), torch.float64) for i, h in enumerate(layers)]
+
+    def trained(*chunks: tuple[int, int, int], engine: str) -> list[Tensor]:
+        net = belief_net(
+            visible, layers, [0] * 3, train_mean=torch.full((visible,), 0.4).double(), dtype=torch.float64
+        )
+        rule = Optimiser(optimiser)
+        rates = Rates(*(torch.full((3,), rate, dtype=torch.float64) for rate in (0.005, 0.002, 0.002)))
+        plan = Plan(
+            stack_ingredients(["full", "vn", "none"]), rates, rule, torch.zeros(3, dtype=torch.int64), 0.6
+        )
+        state = TrainState(net, signal_state(len(layers), 3, torch.float64), moments(net, rule))
+        bounds = [
+            advance(state, plan, x[:, a:b], [part[:, a:b] for part in u], first, engine=engine, threads=2)
+            for a, b, first in chunks
+        ]
+        return [torch.cat(bounds), *(p for _, p in parameters(net))]
+
+    whole = trained((0, 7, 0), engine="torch")
+    for expected, found in zip(whole, trained((0, 3, 0), (3, 7, 3), engine="kernel"), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    restarted = trained((0, 3, 0), (3, 7, 0), engine="kernel")
+    same = all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(whole, restarted, strict=True))
+    assert same == (optimiser == "sgd")  # control: only Adam asks which update it is
+
+
+@pytest.mark.parametrize("engine", ["kernel", "torch"])
+def test_a_signal_that_is_lost_stays_lost(engine: str) -> None:
+    """A variance that is NaN must not pass for a small one."""
+    state, plan = start((5, 3), stack_ingredients(["vn", "full"]), [0, 0])
+    state.signals.variance[:, 0] = torch.nan
+    x, u = chunk((5, 3), 1)
+    bounds = advance(state, plan, x, u, 0, engine=engine)
+    assert bounds[1:, 0].isnan().all()
+    assert bounds[:, 1].isfinite().all()
+
+
+@pytest.mark.parametrize("engine", ["kernel", "torch"])
+def test_what_does_not_fit_is_refused_before_any_work(engine: str) -> None:
+    state, plan = start((5, 3), stack_ingredients(["full"]), [0])
+    x, u = chunk((5, 3), 1)
+
+    def refused(
+        message: str, x: Tensor = x, u: list[Tensor] = u, plan: Plan = plan, net: BeliefNet = state.net
+    ) -> None:
+        with pytest.raises(ValueError, match=message):
+            advance(state._replace(net=net), plan, x, u, 0, engine=engine)
+
+    refused(r"x is torch.uint8 .*: expected bits, uint8 \[G, T, B, 7\]", x=x * 2)
+    refused("x is torch.float32", x=x.float())
+    refused("x is torch.uint8", x=x[..., :6])
+    refused(r"uniforms\[1\] is torch.float64 .*: expected torch.float64", u=[u[0], u[1][..., :2]])
+    refused(r"uniforms\[0\] is torch.float32", u=[u[0].float(), u[1]])
+    refused("2 arrays of uniforms: wake-sleep needs 5", u=u[:2], plan=plan._replace(method="wake-sleep"))
+    refused("the net has no baselines", net=state.net._replace(baselines=()))
+    before = state.net.prior.clone()
+    advance(state, plan, x, u, 0, engine=engine)  # control: what fits is taken
+    assert not torch.equal(before, state.net.prior)
+
+
 def test_engines_agree_on_a_net_without_baselines() -> None:
     found = []
     for engine in ("torch", "kernel"):
@@ -174,12 +247,12 @@ def test_fast_exponential(magnitude: float) -> None:
     from nvil_repro.kernels.bernoulli import exp_minus_abs
 
     @njit
-    def call(a, out, scale, whole):  # type: ignore[no-untyped-def]
-        exp_minus_abs(a, out, scale, whole)
+    def call(a, out, scale):  # type: ignore[no-untyped-def]
+        exp_minus_abs(a, out, scale)
 
     a = (np.linspace(-1, 1, 1001) * magnitude).astype(np.float32)
     out, scale = np.empty_like(a), np.empty_like(a)
-    call(a, out, scale, scale)
+    call(a, out, scale)
     exact = 1 + np.exp(-np.abs(a.astype(np.float64)))
     assert np.abs((1 + out) - exact).max() <= 2 * np.finfo(np.float32).eps
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba")
+PACKAGE = Path(__file__).resolve().parents[2] / "nvil_repro"
 
 TRAINED = """
 import hashlib, sys, torch
@@ -35,3 +41,20 @@ def test_compiling_and_finding_compiled_give_the_same_bits(tmp_path: Path) -> No
     assert list(tmp_path.rglob("*.nbc"))
     assert trained(tmp_path) == compiled
     assert trained(tmp_path, seed=1) != compiled  # control
+
+
+def test_other_sources_are_another_folder(tmp_path: Path) -> None:
+    """Numba itself would go on with what it compiled from the sources as they were."""
+    shutil.copytree(PACKAGE, tmp_path / "nvil_repro", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-c", "from nvil_repro.kernels.jit import sources; print(sources())"]
+
+    def folder() -> str:
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=True, env={"PATH": ""}
+        )
+        return done.stdout
+
+    before = folder()
+    assert folder() == before
+    (tmp_path / "nvil_repro" / "kernels" / "ascent.py").open("a").write("\n# edited\n")
+    assert folder() != before
