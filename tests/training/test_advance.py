@@ -118,7 +118,7 @@ def test_engines_agree_at_odd_sizes_in_slices_and_chunks(
             visible, layers, [0] * 3, train_mean=torch.full((visible,), 0.4).double(), dtype=torch.float64
         )
         rule = Optimiser(optimiser)
-        rates = Rates(*(torch.full((3,), rate, dtype=torch.float64) for rate in (0.005, 0.002, 0.002)))
+        rates = Rates(*(torch.full((3,), rate, dtype=torch.float64) for rate in (5e-4, 1e-4, 1e-4)))
         plan = Plan(
             stack_ingredients(["full", "vn", "none"]), rates, rule, torch.zeros(3, dtype=torch.int64), 0.6
         )
