@@ -15,6 +15,7 @@ from nvil_repro.models.belief_net import BeliefNet
 
 LIMIT = 1 << 20  # states
 CHUNK = 1 << 8  # states held at a time
+CASES = 1 << 3  # cases held with each of them where visibles are autoregressive
 
 Bits = tuple[Tensor, ...]  # h^1..h^L
 
@@ -97,7 +98,9 @@ def _log_p(net: BeliefNet, x: Tensor, h: Bits) -> Tensor:
     logits = visible.feedforward(h[0])
     if visible.autoregressive:
         lateral = torch.matmul(x, strictly_upper(visible.lateral))
-        return bernoulli.log_prob(logits[:, None] + lateral[:, :, None], x[:, None]) + prior[:, None]
+        some = zip(x.split(CASES), lateral.split(CASES, 1), strict=True)
+        terms = [bernoulli.log_prob(logits[:, None] + seen[:, :, None], v[:, None]) for v, seen in some]
+        return torch.cat(terms, 1) + prior[:, None]
     return torch.matmul(x, logits.mT) + (prior - bernoulli.softplus(logits).sum(-1))[:, None]
 
 

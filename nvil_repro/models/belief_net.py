@@ -180,7 +180,7 @@ def sample_p(net: BeliefNet, uniforms: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return tuple(samples)
 
 
-def draw(net: BeliefNet, cases: int, seed: int) -> Tensor:
+def mean_images(net: BeliefNet, cases: int, seed: int) -> Tensor:
     """P(x_j = 1 | h^1, x_<j) at ancestral samples h ~ P: [R, cases, D]; smoother to look at than x itself."""
     sizes = (len(net.centre), *net.layers)
     samples = sample_p(

@@ -54,7 +54,7 @@ def test_what_lies_on_or_below_the_diagonal_is_nobody_s_input():
 
 @pytest.mark.parametrize("layers", [(3,), (3, 2)])
 def test_evaluation_is_the_oracle_s(layers):
-    net, x = oracle.random_net(layers, architecture=oracle.FULL), oracle.random_bits(3, 4)
+    net, x = oracle.random_net(layers, architecture=oracle.FULL), oracle.random_bits(11, 4)
     torch.testing.assert_close(exact_log_likelihood(net, x)[0], oracle.log_likelihood(net, x), **EXACT)
     torch.testing.assert_close(exact_bound(net, x)[0], oracle.bound(net, x), **EXACT)
     factorial = net._replace(prior_lateral=torch.zeros(0))
