@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
@@ -205,10 +205,10 @@ def _integer(name: str, value: object, least: int) -> None:
     _expect(right, name, value, f"an integer of at least {least}", f"for example {least}")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _number(name: str, value: object) -> None:
-    right = _is_number(value) and float(value) >= 0  # type: ignore[arg-type]
+    right = _is_number(value) and value >= 0
     _expect(right, name, value, "a finite number of at least 0", "the defaults are the paper's")
