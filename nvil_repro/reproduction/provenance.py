@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -72,16 +73,46 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 @cache
-def code_hash(package: Path = PACKAGE) -> str:
+def code_hash(package: Path = PACKAGE, of: str | None = None) -> str:
     """Eight hex digits that change when code that can move a number changes: every module but those that
     arrange and show (their part in a result is its settings), without comments, docstrings and layout.
+    With `of`, say "training/belief_nets.py", that module and what it imports, however indirectly.
     """
+    files = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package).as_posix()
+    for name in sorted(files if of is None else imported(package, of)):
         if name not in AROUND:
-            digest.update(f"{name}\n{meaning(path.read_text())}\n".encode())
+            digest.update(f"{name}\n{meaning((package / name).read_text())}\n".encode())
     return digest.hexdigest()[:8]
+
+
+def imported(package: Path, name: str) -> set[str]:
+    """A module of the package and all modules of the package that it imports, wherever in their source.
+
+    Errors: `FileNotFoundError` if there is no such module.
+    """
+    found, waiting = set(), {name}
+    while waiting:
+        found |= waiting
+        waiting = {other for name in waiting for other in _imports(package, name)} - found
+    return found
+
+
+def _imports(package: Path, name: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse((package / name).read_text())):
+        match node:
+            case ast.Import(names=aliases):
+                modules = [alias.name for alias in aliases]
+            case ast.ImportFrom(module=str(module), names=aliases, level=0):
+                modules = [module, *(f"{module}.{alias.name}" for alias in aliases)]
+            case _:
+                continue
+        for module in modules:
+            first, *inside = module.split(".")
+            stem = "/".join(inside)
+            if first == package.name:
+                candidates = (f"{stem}.py", f"{stem}/__init__.py".lstrip("/"))
+                yield from (path for path in candidates if (package / path).is_file())
 
 
 def meaning(source: str) -> str:

@@ -130,7 +130,8 @@ class BeliefNets:
     def plan(self, update: int) -> Plan:
         """Switches, rates and streams of every replica at `update`."""
         s = self.settings
-        factor = 0.1 ** sum(update >= at for at in s.anneal_at)
+        left, falling = s.updates - update, s.updates - (s.decay_from or 0)
+        factor = 1.0 if s.decay_from is None else min(1.0, left / falling)
         scale = torch.tensor(
             [s.rate_scale.get(each.variant, 1.0) * factor for each in self.replicas], dtype=torch.float64
         )

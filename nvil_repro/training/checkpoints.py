@@ -103,6 +103,11 @@ def load_latest(folder: Path, settings: Mapping[str, Any]) -> Checkpoint | None:
     return None
 
 
+def latest_update(folder: Path) -> int:
+    """The update of the newest checkpoint, by its name; 0 where there is none."""
+    return max((int(path.stem.partition("-")[2]) for path in _newest_first(folder)), default=0)
+
+
 def _read(path: Path) -> tuple[dict[str, Any], Checkpoint]:
     from safetensors import SafetensorError
     from safetensors.torch import load

@@ -29,9 +29,9 @@ class SettingsError(ValueError):
 class TrainSettings:
     """Training a belief network, `variants` x `seeds` as replicas; defaults are the paper's numbers.
 
-    Rates multiply sums over the minibatch. `rate_scale` multiplies all three rates of a variant; each update
-    in `anneal_at` divides them by ten from there on. Replicas of equal seed share start, minibatches and
-    uniforms. Nothing but `checkpoint_seconds` is outside the hash.
+    Rates multiply sums over the minibatch. `rate_scale` multiplies all three rates of a variant; from update
+    `decay_from` on they fall linearly, to zero at `updates`. Replicas of equal seed share start, minibatches
+    and uniforms. Nothing but `checkpoint_seconds` is outside the hash.
     Errors: `SettingsError`.
     """
 
@@ -46,7 +46,7 @@ class TrainSettings:
     inference_rate: float = 6e-5
     baseline_rate: float = 6e-5  # the paper states none
     rate_scale: Mapping[str, float] = field(default_factory=dict)
-    anneal_at: tuple[int, ...] = ()
+    decay_from: int | None = None  # None: the rates never fall
     batch_size: int = 20
     alpha: float = ALPHA
     baseline_units: int = 100
@@ -60,7 +60,7 @@ class TrainSettings:
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("layers", "variants", "seeds", "anneal_at"):
+        for name in ("layers", "variants", "seeds"):
             value = getattr(self, name)
             _expect(isinstance(value, (tuple, list)), name, value, "a tuple", f"write {name}=({value!r},)")
             object.__setattr__(self, name, tuple(value))
@@ -125,18 +125,22 @@ class TrainSettings:
 
     def _check_schedule(self) -> None:
         """The engine works in chunks, so what happens between updates happens between chunks."""
-        for name in ("eval_every", "anneal_at"):
-            for value in self.anneal_at if name == "anneal_at" else (self.eval_every,):
-                _integer(name, value, 1)
-                near = max(1, round(value / self.chunk)) * self.chunk
-                multiple = value % self.chunk == 0
-                _expect(
-                    multiple,
-                    name,
-                    value,
-                    f"a multiple of chunk={self.chunk}",
-                    f"choose {near}, or chunk={value}",
-                )
+        for name in ("eval_every", "decay_from"):
+            if (value := getattr(self, name)) is None:
+                continue
+            _integer(name, value, 0 if name == "decay_from" else 1)
+            near = max(1, round(value / self.chunk)) * self.chunk
+            multiple = value % self.chunk == 0
+            _expect(
+                multiple,
+                name,
+                value,
+                f"a multiple of chunk={self.chunk}",
+                f"choose {near}, or chunk={value}",
+            )
+        if self.decay_from is not None:
+            within = self.decay_from < self.updates
+            _expect(within, "decay_from", self.decay_from, f"less than updates={self.updates}", "None: never")
 
     def _check_device(self) -> None:
         compiled = self.engine != "kernel" or find_spec("numba") is not None

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from nvil_repro import __version__
-from nvil_repro.reproduction.provenance import code_hash, code_version, meaning, notebook_hash
+from nvil_repro.reproduction.provenance import (
+    PACKAGE,
+    code_hash,
+    code_version,
+    imported,
+    meaning,
+    notebook_hash,
+)
 
 
 @pytest.fixture
@@ -52,6 +59,32 @@ def test_the_code_hash_follows_the_mathematics_alone(package: Path) -> None:
     assert now() == before
     (package / "learning" / "nvil.py").write_text('"""Say."""\nRATE = 2\n')
     assert now() != before
+
+
+def test_a_module_and_what_it_imports(package: Path) -> None:
+    (package / "streams.py").write_text("A = 1\n")
+    (package / "training").mkdir()
+    (package / "training" / "__init__.py").write_text("")
+    (package / "training" / "loop.py").write_text("def f():\n    from nvil_repro import streams\n")
+    (package / "training" / "nets.py").write_text("import torch\nfrom nvil_repro.training import loop\n")
+    expected = {"training/nets.py", "training/__init__.py", "training/loop.py", "streams.py"}
+    assert imported(package, "training/nets.py") == expected
+
+    def now() -> str:
+        code_hash.cache_clear()
+        return code_hash(package, "training/nets.py")
+
+    before = now()
+    (package / "learning" / "nvil.py").write_text("RATE = 2\n")  # not among them
+    assert now() == before
+    (package / "streams.py").write_text("A = 2\n")
+    assert now() != before
+
+
+def test_what_training_belief_nets_rests_on() -> None:
+    names = imported(PACKAGE, "training/belief_nets.py")
+    assert {"kernels/nvil.py", "learning/closed_form.py", "streams.py", "evaluation/bounds.py"} <= names
+    assert not any(name.startswith("reproduction") for name in names)
 
 
 def test_meaning_drops_docstrings_only() -> None:

@@ -70,8 +70,8 @@ def test_divergence_leaves_the_companions_bits_alone() -> None:
 
 
 def test_rates_follow_the_variant_and_the_schedule() -> None:
-    scaled = method(rate_scale={"none": 3.0}, anneal_at=(10, 20), inference_rate=2e-3, baseline_rate=0.0)
-    for update, factor in ((0, 1), (9, 1), (10, 0.1), (20, 0.01)):
+    scaled = method(rate_scale={"none": 3.0}, decay_from=10, inference_rate=2e-3, baseline_rate=0.0)
+    for update, factor in ((0, 1), (10, 1), (15, 2 / 3), (20, 1 / 3)):
         rates = scaled.plan(update).rates
         assert rates.model.tolist() == pytest.approx([1e-2 * factor, 3e-2 * factor])
         assert rates.inference.tolist() == pytest.approx([2e-3 * factor, 6e-3 * factor])

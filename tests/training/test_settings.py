@@ -24,7 +24,7 @@ BAD = {
     "inference_rate": [-1.0],
     "baseline_rate": [None],
     "rate_scale": [{"idb": 2.0}, {"full": -1.0}],
-    "anneal_at": [(7,), (0,)],
+    "decay_from": [7, -5, 25, 2.5],
     "batch_size": [0],
     "alpha": [1.0, -0.1, "0.8"],
     "baseline_units": [0],
@@ -61,7 +61,7 @@ def test_a_gpu_cannot_run_the_cpu_engine() -> None:
 
 
 def test_settings_are_json_and_hash_the_same_from_lists() -> None:
-    settings = toy_settings(rate_scale={"full": 2.0}, optimiser=Optimiser("adam"), anneal_at=[10])
+    settings = toy_settings(rate_scale={"full": 2.0}, optimiser=Optimiser("adam"), decay_from=10)
     assert json.loads(json.dumps(settings.to_dict())) == settings.to_dict()
     assert toy_settings(layers=[3, 2]).hash == SETTINGS.hash
 
@@ -70,7 +70,7 @@ def test_the_hash_sees_every_number_and_not_the_cadence_of_checkpoints() -> None
     changes: dict[str, object] = dict.fromkeys(("rate", "inference_rate", "baseline_rate", "alpha"), 0.5)
     changes |= dict.fromkeys(("batch_size", "baseline_units", "validation_samples"), 7)
     changes |= {"layers": (3,), "updates": 30, "variants": ("none", "full"), "seeds": (1,)}
-    changes |= {"optimiser": Optimiser("adam"), "rate_scale": {"full": 2.0}, "anneal_at": (5,)}
+    changes |= {"optimiser": Optimiser("adam"), "rate_scale": {"full": 2.0}, "decay_from": 5}
     changes |= {"eval_every": 5, "patience": 1, "chunk": 10, "dtype": "float64"}
     changes |= {"engine": "kernel", "device": "cuda"}
     changes |= {"architecture": Architecture(inference=True)}
