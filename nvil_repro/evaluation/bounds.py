@@ -24,6 +24,7 @@ class Bound(NamedTuple):
     stderr: Tensor  # [R], over cases
     sampling_stderr: Tensor  # [R], over samples of h
     n: int  # cases
+    per_case: Tensor  # [R, N]
 
 
 def estimate_bound(
@@ -45,9 +46,8 @@ def estimate_bound(
         variances.append(_variance(weights))
     per_case, within = torch.cat(means, -1), torch.cat(variances, -1)
     n = len(x)
-    return Bound(
-        per_case.mean(-1), (_variance(per_case) / n).sqrt(), within.mean(-1).div(samples * n).sqrt(), n
-    )
+    stderr, sampling = (_variance(per_case) / n).sqrt(), within.mean(-1).div(samples * n).sqrt()
+    return Bound(per_case.mean(-1), stderr, sampling, n, per_case)
 
 
 def _variance(values: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ _HOMES = {
         "figures": ("filters", "image_grid", "learning_curves", "save_figure", "variance_points"),
         "notebook": ("ParameterError", "Run", "parameters"),
         "profiles": ("EXPERIMENTS", "PROFILES", "PROTOCOLS", "VARIANTS"),
-        "results": ("Row", "dims_label", "frame", "publish", "read_results", "result_row"),
+        "naming": ("dims_label", "parse_model"),
+        "results": ("Row", "frame", "publish", "read_results", "result_row"),
         "style": ("STROKES", "use_style"),
     }.items()
     for name in names

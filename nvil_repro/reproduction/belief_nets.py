@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,13 +19,14 @@ from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.profiles import PROTOCOLS, VARIANTS, Protocol
-from nvil_repro.reproduction.results import Row, dims_label, frame, result_row
+from nvil_repro.reproduction.naming import dims_label
+from nvil_repro.reproduction.results import Row, frame, result_row
+from nvil_repro.reproduction.runs import protocol_settings, run_folder
 from nvil_repro.streams import stream
 from nvil_repro.training.advance import TrainState
 from nvil_repro.training.belief_nets import train
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.method import Replica
-from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.progress import Progress
 from nvil_repro.training.settings import TrainSettings
 from nvil_repro.trees import replica
@@ -48,8 +49,9 @@ class Panel(NamedTuple):
 def train_quickstart(run: Run, data: MnistSplits) -> Result:
     """One net of the `quickstart` settings, by the full method."""
     s = run.settings
-    settings = train_settings(run, s.layers, PROTOCOLS[s.protocol], ("full",), (s.seed,))
-    return train(settings, data, run.checkpoints, title=f"SBN {dims_label(s.layers)}")
+    settings = train_settings(run, s.layers, PROTOCOLS[s.protocol], seeds=(s.seed,))
+    label = f"SBN {dims_label(s.layers)}, {s.protocol}"
+    return train(settings, data, run_folder(run, data.dataset, label, settings), title=label)
 
 
 def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result]:
@@ -59,35 +61,44 @@ def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result]:
     """
     s, results = run.settings, {}
     for panel in (Panel(layers, protocol) for protocol in s.protocols for layers in s.networks):
-        settings = train_settings(run, panel.layers, PROTOCOLS[panel.protocol], s.variants, s.seeds)
-        label = dims_label(panel.layers)
-        folder = run.checkpoints / f"{label}-{panel.protocol}"
-        results[panel] = train(settings, data, folder, title=f"SBN {label}, {panel.protocol}")
+        how, changes = PROTOCOLS[panel.protocol], {}
+        if panel.protocol == "tuned":
+            found = search(run, panel.layers, data)
+            changes["rate_scale"] = {variant: max(by, key=by.__getitem__) for variant, by in found.items()}
+        settings = train_settings(run, panel.layers, how, variants=s.variants, seeds=s.seeds, **changes)
+        results[panel] = _train_panel(run, panel, settings, data)
     return results
 
 
-def train_settings(
-    run: Run, layers: Sequence[int], how: Protocol, variants: Sequence[str], seeds: Sequence[int]
-) -> TrainSettings:
-    """One network's settings under a protocol; the baselines learn at the inference network's rate."""
+def search(run: Run, layers: Sequence[int], data: MnistSplits) -> dict[str, dict[float, float]]:
+    """The validation bound of each variant at each factor of the literal rates, nats, after `search_updates`.
+
+    Of the first seed; minus infinity where training diverged.
+    """
     s = run.settings
-    chunk = math.gcd(s.eval_every, 50)
-    anneal = round(how.anneal_at * s.updates / chunk) * chunk
-    return TrainSettings(
-        layers=tuple(layers),
-        updates=s.updates,
-        variants=tuple(variants),
-        seeds=tuple(seeds),
-        optimiser=Optimiser(how.optimiser, decay=how.momentum),
-        rate=how.rate,
-        inference_rate=how.inference_rate,
-        baseline_rate=how.inference_rate,
-        anneal_at=(anneal,) if 0 < anneal < s.updates else (),
-        batch_size=s.batch,
-        eval_every=s.eval_every,
-        validation_samples=s.bound_samples,
-        chunk=chunk,
-    )
+    found: dict[str, dict[float, float]] = {variant: {} for variant in s.variants}
+    for factor in s.factors:
+        settings = train_settings(
+            run, layers, PROTOCOLS["tuned"], variants=s.variants, seeds=s.seeds[:1], updates=s.search_updates,
+            eval_every=s.search_updates, rate_scale=dict.fromkeys(s.variants, factor),
+        )  # fmt: skip
+        result = _train_panel(run, Panel(tuple(layers), f"tuned, rates x {factor:g}"), settings, data)
+        for row in result.history:
+            if row["split"] == "valid" and row["updates"]:
+                found[row["variant"]][factor] = -math.inf if math.isnan(row["value"]) else row["value"]
+    return found
+
+
+def _train_panel(run: Run, panel: Panel, settings: TrainSettings, data: MnistSplits) -> Result:
+    label = f"SBN {dims_label(panel.layers)}, {panel.protocol}"
+    return train(settings, data, run_folder(run, data.dataset, label, settings), title=label)
+
+
+def train_settings(run: Run, layers: Sequence[int], how: Protocol, **changes: Any) -> TrainSettings:
+    """One network's settings under a protocol, of the run's length unless `changes` say otherwise."""
+    s = run.settings
+    common = {"updates": s.updates, "eval_every": s.eval_every, "validation_samples": s.bound_samples}
+    return protocol_settings(how, layers, **common | changes)
 
 
 def panel_rows(run: Run, results: Mapping[Panel, Result], data: MnistSplits) -> list[Row]:
@@ -153,7 +164,7 @@ def variance_rows(
     """
     variants, row = run.settings.variants, _rows_of(run, data.dataset, layers, protocol)
     ingredients = stack_ingredients(variants)
-    x = data.valid[: run.settings.batch]
+    x = data.valid[: PROTOCOLS[protocol].batch]
     for r, each in enumerate(replicas(result)):
         if each.variant != "full" or r in result.diverged:
             continue

@@ -18,7 +18,6 @@ from typing import Any
 from nvil_repro.files import settings_hash
 from nvil_repro.reproduction.profiles import PROFILES, PROTOCOLS, Experiment, known_experiment
 from nvil_repro.reproduction.project import project_root, results_folder
-from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.reproduction.rules import Rule, one_of, rules_of
 
 CUSTOM = "-custom"
@@ -47,11 +46,6 @@ class Run:
     def settings_hash(self) -> str:
         """Twelve hex digits: equal settings, equal digits."""
         return run_hash(self.experiment, self.settings)
-
-    @property
-    def checkpoints(self) -> Path:
-        """A folder of this run's own: other settings or code have another, so nothing stale is resumed."""
-        return self.results_dir / "runs" / f"{self.experiment.name}-{self.settings_hash}-{code_hash()}"
 
 
 def run_hash(experiment: Experiment, settings: Any) -> str:

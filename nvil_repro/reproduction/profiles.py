@@ -12,37 +12,67 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from nvil_repro.reproduction.rules import Count, Network, Networks, Seed, Seeds, one_of, several, whole
+from nvil_repro.reproduction.naming import MODEL
+from nvil_repro.reproduction.rules import (
+    Count,
+    Network,
+    Networks,
+    Seed,
+    Seeds,
+    matching,
+    one_of,
+    positive,
+    several,
+    whole,
+)
 
 PROFILES = ("smoke", "quick", "paper")
 
 # The five curves of Figure 1, best to worst as printed.
 VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
+# The columns of Tables 1 and 2.
+COLUMNS = ("NVIL", "wake-sleep", "autoregressive Q")
 
 
 class Protocol(NamedTuple):
-    """How parameters move. Rates multiply gradients *summed* over the minibatch, as in the paper; they are
-    divided by ten after the fraction `anneal_at` of the updates.
+    """How parameters move. Rates multiply gradients *summed* over the minibatch, as in the paper; after the
+    fraction `hold` of the updates they fall linearly to zero. Wake-sleep has one rate for both networks.
     """
 
     optimiser: str
     rate: float
     inference_rate: float
+    wake_sleep_rate: float
+    batch: int = 20
     momentum: float = 0.0
-    anneal_at: float = 1.0
+    hold: float = 1.0
 
 
 PROTOCOLS = {
-    "literal": Protocol("sgd", rate=3e-4, inference_rate=6e-5),
-    "quick": Protocol("sgd", rate=3e-3, inference_rate=6e-4),
-    "improved": Protocol("momentum", rate=3e-4, inference_rate=6e-5, momentum=0.9, anneal_at=0.8),
+    "literal": Protocol("sgd", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=1e-4),
+    "quick": Protocol("sgd", rate=3e-3, inference_rate=6e-4, wake_sleep_rate=1e-3),
+    # The literal one, each variant's rates times its own best factor; see `VarianceReduction.factors`.
+    "tuned": Protocol("sgd", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=1e-4),
+    "improved": Protocol(
+        "momentum",
+        rate=1.2e-3,
+        inference_rate=2.4e-4,
+        wake_sleep_rate=4e-4,
+        batch=100,
+        momentum=0.9,
+        hold=0.0,
+    ),
 }
 
 Binarisation = Annotated[str, one_of("auto", "fixed", "pinned")]
 # The others' gradients are measured where the full method arrived.
 Variants = Annotated[tuple[str, ...], several(one_of(*VARIANTS), including="full")]
 Protocols = Annotated[tuple[str, ...], several(one_of(*PROTOCOLS))]
-Batch = Annotated[int, whole(1, 59_900)]  # as many as there are training cases
+Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN 200-500" (deepest first)'))]
+Columns = Annotated[tuple[str, ...], several(one_of(*COLUMNS))]
+Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
+EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
+Factors = Annotated[tuple[float, ...], several(positive())]
 TestCases = Annotated[int, whole(2, 10_000)]  # a standard error needs two
 BoundSamples = Annotated[int, whole(2)]
 GradientSamples = Annotated[int, whole(3)]  # a variance's standard error needs three
@@ -78,7 +108,6 @@ class Quickstart:
 
     layers: Network
     updates: Count
-    batch: Batch
     protocol: Annotated[str, one_of(*PROTOCOLS)]
     seed: Seed
     eval_every: Count
@@ -89,25 +118,56 @@ class Quickstart:
 
 @dataclass(frozen=True)
 class VarianceReduction:
-    """Figure 1: every variant on every network, all seeds side by side."""
+    """Figure 1: every variant on every network, all seeds side by side.
+
+    Under the protocol "tuned" each variant trains at the literal rates times that of `factors` which gives the best
+    validation bound after `search_updates`.
+    """
 
     networks: Networks
     variants: Variants
     protocols: Protocols
     seeds: Seeds
     updates: Count
-    batch: Batch
     eval_every: Count
+    factors: Factors
+    search_updates: Count
     bound_samples: BoundSamples
     test_cases: TestCases
     gradient_samples: GradientSamples
     binarisation: Binarisation
 
 
+@dataclass(frozen=True)
+class BoundTable:
+    """Tables 1 and 2: models down, ways to train them across, under each of several protocols.
+
+    `passes` and `seeds` have an entry for each protocol.
+    """
+
+    models: Models
+    columns: Columns
+    protocols: Protocols
+    passes: Each  # over the training cases
+    seeds: EachSeeds
+    evaluations: Count
+    bound_samples: BoundSamples
+    test_cases: TestCases
+    importance_samples: Count
+    importance_cases: TestCases
+    binarisation: Binarisation
+
+    def __post_init__(self) -> None:
+        """Errors: `ValueError` if an entry of a protocol is missing."""
+        for name in ("passes", "seeds"):
+            if len(value := getattr(self, name)) != len(self.protocols):
+                expected = f"an entry for each of the protocols {', '.join(self.protocols)}"
+                raise ValueError(f"parameter {name} = {value!r}: expected {expected}")
+
+
 _quickstart = Quickstart(
     layers=(200,),
     updates=40_000,
-    batch=20,
     protocol="quick",
     seed=0,
     eval_every=1_000,
@@ -121,13 +181,40 @@ _variance_reduction = VarianceReduction(
     protocols=("literal", "quick"),
     seeds=(0, 1),
     updates=15_000,
-    batch=20,
     eval_every=1_000,
+    factors=(1.0, 3.0, 10.0, 30.0),
+    search_updates=3_000,
     bound_samples=10,
     test_cases=10_000,
     gradient_samples=200,
     binarisation="auto",
 )
+
+_table_1 = BoundTable(
+    models=("SBN 200", "SBN 200-200", "fDARN 200"),
+    columns=("NVIL", "wake-sleep"),
+    protocols=("improved",),
+    passes=(6,),
+    seeds=((0,),),
+    evaluations=6,
+    bound_samples=10,
+    test_cases=2_000,
+    importance_samples=500,
+    importance_cases=100,
+    binarisation="auto",
+)
+_SBNS = ("SBN 200", "SBN 500", "SBN 200-200", "SBN 200-200-200", "SBN 200-200-500")
+_SMOKE: dict[str, Any] = {"test_cases": 500, "importance_samples": 100, "importance_cases": 50}
+_PAPER: dict[str, Any] = {
+    "protocols": ("improved", "literal"),
+    "passes": (300, 300),
+    "seeds": ((0,), (0,)),
+    "evaluations": 60,
+    "test_cases": 10_000,
+    "importance_samples": 5_000,
+    "importance_cases": 1_000,
+}
+_table_2 = replace(_table_1, models=("SBN 200", "SBN 200-200-200"), columns=("NVIL", "autoregressive Q"))
 
 EXPERIMENTS = {
     experiment.name: experiment
@@ -168,10 +255,11 @@ EXPERIMENTS = {
                 "quick": _variance_reduction,
                 "paper": replace(
                     _variance_reduction,
-                    protocols=("literal", "improved"),
-                    seeds=(0, 1, 2),
-                    updates=2_000_000,
+                    protocols=("literal", "tuned"),
+                    seeds=(0,),
+                    updates=1_000_000,
                     eval_every=20_000,
+                    search_updates=50_000,
                     gradient_samples=1_000,
                 ),
             },
@@ -182,6 +270,26 @@ EXPERIMENTS = {
                 ),
                 Figure("gradient_variance", "Measured variance of the gradient estimate of each variant."),
             ),
+        ),
+        Experiment(
+            name="nvil_vs_wake_sleep",
+            notebook="02_nvil_vs_wake_sleep.ipynb",
+            title="NVIL and wake-sleep (Table 1)",
+            profiles={
+                "smoke": replace(_table_1, models=("SBN 200",), passes=(1,), evaluations=3, **_SMOKE),
+                "quick": _table_1,
+                "paper": replace(_table_1, models=(*_SBNS, "fDARN 200", "fDARN 500"), **_PAPER),
+            },
+        ),
+        Experiment(
+            name="autoregressive_inference",
+            notebook="03_autoregressive_inference.ipynb",
+            title="Autoregressive inference networks (Table 2)",
+            profiles={
+                "smoke": replace(_table_2, models=("SBN 200",), passes=(1,), evaluations=3, **_SMOKE),
+                "quick": _table_2,
+                "paper": replace(_table_2, models=tuple(m for m in _SBNS if m != "SBN 200-200"), **_PAPER),
+            },
         ),
     )
 }

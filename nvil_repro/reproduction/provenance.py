@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 AROUND = {"cli.py"} | {
     f"reproduction/{name}.py"
     for name in (
-        "__init__", "bench_command", "compare", "execute", "figures", "notebook", "profiles", "project",
+        "__init__", "bench_command", "compare", "execute", "figures", "naming", "notebook", "profiles", "project",
         "provenance", "published", "report", "results", "rules", "run_command", "style",
     )
 }  # fmt: skip

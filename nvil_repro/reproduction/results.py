@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from nvil_repro.files import write_atomic
+from nvil_repro.reproduction.naming import dims_label
 from nvil_repro.reproduction.provenance import provenance
 
 if TYPE_CHECKING:
@@ -52,11 +53,6 @@ class ResultsError(ValueError):
     """A results file is not what this project writes; the message names the file and line."""
 
 
-def dims_label(layers: Sequence[int]) -> str:
-    """Layer sizes as the paper prints them, deepest first: (200, 500) is "500-200"."""
-    return "-".join(str(size) for size in reversed(layers))
-
-
 def result_row(
     run: Run,
     *,
@@ -76,8 +72,10 @@ def result_row(
     seconds: float | None = None,
     note: str = "",
     device: str = "cpu",
+    threads: int | None = None,
 ) -> Row:
     """A row of `run` with the provenance of this process. `layers`: h^1 first. Numbers may be 0-dim tensors.
+    `threads`, those that trained, are torch's unless given.
 
     Errors: `ValueError` if the value is not finite and no note says why.
     """
@@ -86,6 +84,7 @@ def result_row(
         raise ValueError(
             f"{metric} of {model} is {value}: a row without a finite value needs a note that says why"
         )
+    made = provenance(device)._asdict() | ({} if threads is None else {"threads": threads})
     return Row(
         experiment=run.experiment.name,
         dataset=dataset,
@@ -105,7 +104,7 @@ def result_row(
         profile=run.profile,
         settings_hash=run.settings_hash,
         note=note,
-        **provenance(device)._asdict(),
+        **made,
     )
 
 

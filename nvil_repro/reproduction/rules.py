@@ -6,6 +6,8 @@ notebook: a bool is not a number, "3" is not 3, a list becomes a tuple.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
@@ -38,6 +40,28 @@ def one_of(*names: str) -> Rule:
         return value
 
     return Rule("one of " + ", ".join(f'"{name}"' for name in names), read)
+
+
+def matching(pattern: str, example: str) -> Rule:
+    """Text that matches a regular expression from end to end."""
+
+    def read(value: Any) -> str:
+        if type(value) is not str or not re.fullmatch(pattern, value):
+            raise ValueError
+        return value
+
+    return Rule(example, read)
+
+
+def positive() -> Rule:
+    """A finite number above zero."""
+
+    def read(value: Any) -> float:
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise ValueError
+        return float(value)
+
+    return Rule("a number above 0", read)
 
 
 def several(rule: Rule, *, distinct: bool = True, including: Any = None) -> Rule:

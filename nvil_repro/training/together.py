@@ -31,6 +31,7 @@ class Job(NamedTuple):
     folder: Path
     title: str
     multiply_adds: float  # of an update, about; by these the costliest job comes first and time left is told
+    product: str = "metrics.csv"  # the file in `folder` that is written last
 
 
 def train_together(
@@ -56,8 +57,8 @@ def train_together(
 
 
 def finished(job: Job) -> bool:
-    """Whether the job's folder holds a whole run: the history is published last."""
-    return (job.folder / "metrics.csv").is_file()
+    """Whether the job's folder holds its product."""
+    return (job.folder / job.product).is_file()
 
 
 def _train_in_processes(jobs: Sequence[Job], data: Any, workers: int, progress: str | None) -> None:

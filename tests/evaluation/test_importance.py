@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from nvil_repro.evaluation import importance, weights
-from nvil_repro.evaluation.bounds import estimate_bound
+from nvil_repro.evaluation.bounds import Bound, estimate_bound
 from nvil_repro.evaluation.exact import exact_bound, exact_log_likelihood
-from nvil_repro.evaluation.importance import importance_estimate
+from nvil_repro.evaluation.importance import ImportanceEstimate, importance_estimate, whole_set_estimate
 from nvil_repro.evaluation.weights import weight_chunks
 from nvil_repro.models.belief_net import belief_net
 from tests import oracle
@@ -124,3 +124,23 @@ def test_input_that_does_not_fit_is_named():
         importance_estimate(net, x, 0)
     with pytest.raises(ValueError, match="chunk=0"):
         importance_estimate(net, x, 10, chunk=0)
+
+
+def test_a_part_stands_for_the_whole_where_the_gain_is_the_same() -> None:
+    """If every case gains alike, a part of them gives the estimate of all; if not, the standard error says so."""
+    per_case = torch.tensor([[-3.0, -5.0, -4.0, -10.0]], dtype=torch.float64)
+    bound = Bound(per_case.mean(-1), torch.tensor([0.3]), torch.tensor([0.1]), 4, per_case)
+    part = torch.tensor([3, 0])
+
+    def estimate(gain: list[float]) -> ImportanceEstimate:
+        values = per_case[:, part] + torch.tensor([gain])
+        return ImportanceEstimate(values.mean(-1), values.mean(-1), values, values, 5, 2)
+
+    value, stderr = whole_set_estimate(bound, part, estimate([2.0, 2.0]))
+    assert value.item() == pytest.approx(per_case.mean().item() + 2)
+    assert stderr.item() == pytest.approx(0.3)
+    value, stderr = whole_set_estimate(bound, part, estimate([1.0, 3.0]))
+    assert value.item() == pytest.approx(per_case.mean().item() + 2)
+    assert stderr.item() == pytest.approx(math.sqrt(0.3**2 + 2 / 2))
+    with pytest.raises(ValueError, match="3 indices for an estimate of 2 cases"):
+        whole_set_estimate(bound, torch.arange(3), estimate([2.0, 2.0]))
