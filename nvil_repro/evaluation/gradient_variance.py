@@ -61,8 +61,6 @@ def gradient_variance(
     then measured under every row. Two passes over the same draws keep memory at a few gradients.
     Errors: `ValueError` if there are fewer than three draws, or if `x` is not [B, D] of zeros and ones.
     """
-    if draws < 3:
-        raise ValueError(f"a variance and its standard error need at least 3 draws, got {draws}")
     x = check_bits("x", x, len(net.centre)).to(net.prior)
 
     def gradients() -> Iterator[list[Tensor]]:
@@ -70,6 +68,19 @@ def gradient_variance(
             h = _sample(net, x, seed, name, draw)
             yield _flat(nvil_gradients(net, x[None], h, state, ingredients, FROZEN)[0])
 
+    return variance_of(gradients, draws, divisor(state, ingredients))
+
+
+@torch.no_grad()
+def variance_of(
+    gradients: Callable[[], Iterator[list[Tensor]]], draws: int, scale: Tensor
+) -> GradientVariance:
+    """The estimates from `gradients()`, which yields the same draws, L tensors [R, P_i] each, whenever it is called.
+
+    Errors: `ValueError` if there are fewer than three draws.
+    """
+    if draws < 3:
+        raise ValueError(f"a variance and its standard error need at least 3 draws, got {draws}")
     means: list[Tensor] = []
     for gradient in gradients():
         means = [mean.add_(g) for mean, g in zip(means, gradient, strict=True)] if means else gradient
@@ -80,7 +91,7 @@ def gradient_variance(
         spread.append(torch.stack([_dot(c, c) for c in centred]))
         along.append(torch.stack([_dot(c, mean) for c, mean in zip(centred, means, strict=True)]))
     norm = torch.stack([_dot(mean, mean) for mean in means])
-    return _estimate(torch.stack(spread), torch.stack(along), norm, _scale(state, ingredients))
+    return _estimate(torch.stack(spread), torch.stack(along), norm, scale)
 
 
 @torch.no_grad()
@@ -100,7 +111,7 @@ def exact_gradient_variance(
     trace, signal = (torch.stack(column, -1) for column in zip(*columns, strict=True))
     zero = torch.zeros_like(trace)
     return GradientVariance(
-        trace, zero, signal, zero, _relative(trace, signal), zero, _scale(state, ingredients), draws=0
+        trace, zero, signal, zero, _relative(trace, signal), zero, divisor(state, ingredients), draws=0
     )
 
 
@@ -208,7 +219,7 @@ def _pick(row: int, state: SignalState, ingredients: Ingredients) -> tuple[Signa
     )
 
 
-def _scale(state: SignalState, ingredients: Ingredients) -> Tensor:
+def divisor(state: SignalState, ingredients: Ingredients) -> Tensor:
     """max(1, sqrt v) where variance normalisation is on, else 1: [L, R]."""
     scale = state.variance.double().sqrt().clamp(min=1.0)
     return torch.where(torch.as_tensor(ingredients.variance_normalisation, device=scale.device), scale, 1.0)

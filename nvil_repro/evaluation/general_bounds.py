@@ -1,0 +1,52 @@
+"""Bounds and importance-weighted estimates of a model and an inference network given as modules.
+
+As in `weights`, case n draws from the stream (seed, name, n), so its samples do not depend on the other cases.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from nvil_repro.evaluation.bounds import Bound
+from nvil_repro.evaluation.weights import ELEMENTS
+from nvil_repro.learning.estimators import Nets
+
+
+@torch.no_grad()
+def general_weights(nets: Nets, x: Tensor, samples: int, *, seed: int = 0, name: str = "bound") -> Tensor:
+    """log P(x, h) - log Q(h | x) of `samples` draws h ~ Q(h | x) for every case of x [N, D], in nats: [N, S] float64.
+
+    Memory is that of S samples of one case, whatever N. Errors: `ValueError` if `samples` is not positive.
+    """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, got {samples}")
+    model, inference = nets.model, nets.inference
+    like = next(nets.parameters())
+    group = max(1, ELEMENTS // (samples * x.shape[-1]))
+    weights = []
+    for start in range(0, len(x), group):
+        cases = x[start : start + group].to(like)
+        shape = (samples, inference.units)
+        noise = [inference.noise(seed, name, start + i, shape, like.dtype) for i in range(len(cases))]
+        repeated = cases.repeat_interleave(samples, 0)
+        h = inference.sample(repeated, torch.cat(noise))
+        log_p, log_q = model.log_prob(repeated, h), inference.log_prob(h, repeated)
+        weights.append((log_p.sum(0) - log_q).double().view(len(cases), samples))
+    return torch.cat(weights)
+
+
+def bound_of(weights: Tensor) -> Bound:
+    """The paper's test number from log-weights [N, S] of one model; see `Bound`."""
+    n, samples = weights.shape
+    per_case = weights.mean(-1)
+    within = weights.var(-1).mean() / (samples * n)
+    return Bound(per_case.mean(), (per_case.var() / n).sqrt(), within.sqrt(), n, per_case)
+
+
+def importance_of(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """log (1/S) sum_s w_s, averaged over cases, and its standard error over cases, from log-weights [N, S]; nats."""
+    per_case = weights.logsumexp(-1) - math.log(weights.shape[-1])
+    return per_case.mean(), per_case.std() / math.sqrt(len(per_case))
