@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ def data() -> MnistSplits:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     chosen: dict[str, Any] = {"networks": [[3], [3, 2]], "protocols": ["quick"], "seeds": [0, 1]}
-    sizes = {"updates": 20, "batch": 10, "eval_every": 10, "test_cases": 40, "gradient_samples": 5}
+    sizes = {"updates": 20, "eval_every": 10, "search_updates": 10, "test_cases": 40, "gradient_samples": 5}
     folder = str(tmp_path_factory.mktemp("results"))
     return parameters({"profile": "smoke", **chosen, **sizes, "results_dir": folder}, "variance_reduction")
 
@@ -92,7 +93,7 @@ def test_a_diverged_replica_is_a_row_of_nan(
 ) -> None:
     wild = PROTOCOLS["quick"]._replace(rate=1e38, inference_rate=1e38)
     monkeypatch.setitem(PROTOCOLS, "quick", wild)
-    settings = belief_nets.train_settings(run, (3,), wild, ("full",), (0,))
+    settings = belief_nets.train_settings(run, (3,), wild, seeds=(0,))
     result = belief_nets.train(settings, data, progress="off")
     row = next(belief_nets.bound_rows(run, result, data, (3,), "quick"))
     assert math.isnan(row.value)
@@ -170,11 +171,25 @@ def test_held_out_cases_are_a_fixed_random_subset(data: MnistSplits) -> None:
         belief_nets.held_out(splits, 41)
 
 
-def test_annealing_falls_on_a_chunk(run: Run) -> None:
-    how = PROTOCOLS["quick"]._replace(anneal_at=0.52)
-    settings = belief_nets.train_settings(run, (3,), how, ("full",), (0,))
-    assert settings.anneal_at == (10,)
-    assert belief_nets.train_settings(run, (3,), PROTOCOLS["quick"], ("full",), (0,)).anneal_at == ()
+def test_each_variant_trains_at_the_factor_that_its_search_found(
+    run: Run, data: MnistSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = replace(
+        run, settings=replace(run.settings, protocols=("tuned",), networks=((3,),), factors=(1.0, 30.0, 1e38))
+    )
+    found = belief_nets.search(tuned, (3,), data)
+    assert set(found) == set(VARIANTS)
+    assert all(by[1e38] == -math.inf for by in found.values())  # it diverges
+    best = {variant: max(by, key=by.__getitem__) for variant, by in found.items()}
+    assert set(best.values()) == {30.0}  # so few updates want large steps
+    result = belief_nets.train_panels(tuned, data)[belief_nets.Panel((3,), "tuned")]
+    settings = belief_nets.train_settings(
+        tuned, (3,), PROTOCOLS["tuned"], variants=VARIANTS, seeds=(0, 1), rate_scale=best
+    )
+    expected = belief_nets.train(settings, data, progress="off")
+    assert torch.equal(result.final.prior, expected.final.prior)
+    plain = belief_nets.train(replace(settings, rate_scale={}), data, progress="off")
+    assert not torch.equal(result.final.prior, plain.final.prior)  # control
 
 
 def test_first_layer_is_a_picture_a_unit(
