@@ -60,7 +60,7 @@ def run_folder(run: Run, dataset: str, label: str, settings: TrainSettings) -> P
     """Where a training keeps its checkpoints: a folder for each data set, settings and version of the code, so
     nothing stale is resumed, and experiments that train the same net share it.
     """
-    name = f"{label}, {settings.method}".replace(", ", "-").replace(" ", "-")
+    name = label.replace(", ", "-").replace(" ", "-")
     code = code_hash(of="training/belief_nets.py")
     return run.results_dir / "runs" / f"{name}-{dataset}-{settings.hash}-{code}"
 
