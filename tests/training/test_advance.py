@@ -214,6 +214,30 @@ def test_threads_change_no_bit(threads: int) -> None:
     assert all(torch.equal(a, b) for a, b in zip(one, many, strict=True))
 
 
+def denormals(state: TrainState) -> int:
+    parts = [part for buffer in state.moments for part in buffer]
+    return sum(int(((part != 0) & (part.abs() < torch.finfo(part.dtype).tiny)).sum()) for part in parts)
+
+
+@pytest.mark.parametrize(("engine", "threads"), [("kernel", 1), ("kernel", 3), ("torch", 1)])
+def test_idle_moments_fade_to_zero_and_not_into_denormals(
+    engine: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fade() -> TrainState:
+        state, plan = start((5, 3), SWITCHES, [0] * 16, "momentum", torch.float32, rate=0.0)
+        state.net.prior.fill_(-200.0)  # units that are never on
+        for part in (part for buffer in state.moments for part in buffer):
+            part.fill_(1.2e-38)  # just above
+        x, u = chunk((5, 3), 1, torch.float32)
+        advance(state, plan, x[:, :2], [part[:, :2] for part in u], 0, engine=engine, threads=threads)
+        return state
+
+    assert denormals(fade()) == 0
+    assert torch.tensor(1e-39) * 1 != 0  # only meanwhile
+    monkeypatch.setattr(torch, "set_flush_denormal", lambda on: True)
+    assert denormals(fade()) > 0  # control
+
+
 @pytest.mark.parametrize("engine", ["kernel", "torch"])
 def test_a_diverging_replica_disturbs_no_other(engine: str) -> None:
     def bounds(factor: float) -> Tensor:
