@@ -1,0 +1,104 @@
+"""Models whose likelihood is exact, in the loop: what mixtures and NADE have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from nvil_repro.models.arrays import bits
+from nvil_repro.training import loop
+from nvil_repro.training.belief_nets import Splits
+from nvil_repro.training.loop import TrainResult
+from nvil_repro.training.method import Estimate, Method, Schedule, State
+from nvil_repro.training.settings import DTYPES, SettingsError
+from nvil_repro.trees import view
+
+Net = TypeVar("Net")
+METRIC = "log_likelihood"  # mean over cases, in nats
+
+
+class Settings(Protocol):
+    """A frozen dataclass that names a run."""
+
+    @property
+    def schedule(self) -> Schedule: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def check_settings(settings: Any, least: Mapping[str, float]) -> None:
+    """Refuse what cannot be: `seeds`, `dtype`, `patience`, and every name of `least` below its least value.
+
+    Where that is an integer the setting must be one; the schedule evaluates between chunks.
+    Errors: `SettingsError`.
+    """
+    limits = dict(least) | {"updates": 1, "eval_every": 1, "checkpoint_seconds": 0.0}
+    if settings.patience is not None:
+        limits["patience"] = 1
+    for name, limit in limits.items():
+        value, kind = getattr(settings, name), int if isinstance(limit, int) else (int, float)
+        number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or value < limit:
+            what = "an integer" if kind is int else "a finite number"
+            raise SettingsError(f"{name}={value!r}: expected {what} of at least {limit}")
+    seeds = settings.seeds
+    whole = isinstance(seeds, tuple) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
+        raise SettingsError(f"seeds={seeds!r}: expected different integers of at least 0; for example (0, 1)")
+    if settings.dtype not in DTYPES:
+        raise SettingsError(f"dtype={settings.dtype!r}: expected one of {', '.join(DTYPES)}")
+    chunk = settings.schedule.chunk
+    if settings.eval_every % chunk:
+        near = -(-settings.eval_every // chunk) * chunk
+        raise SettingsError(
+            f"eval_every={settings.eval_every}: expected a multiple of chunk={chunk}; choose {near}"
+        )
+
+
+def to_dict(settings: Any) -> dict[str, Any]:
+    """A settings dataclass, JSON-able: only what can change a number."""
+    named = asdict(settings)
+    del named["checkpoint_seconds"]
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
+
+
+def check_data(data: Splits, least: int) -> None:
+    """Errors: `ValueError` if the splits are not bits, uint8, of as many columns, or `train` has too few cases."""
+    for name, x in (("train", data.train), ("valid", data.valid)):
+        if x.dtype != torch.uint8:
+            raise ValueError(f"{name} is {x.dtype}: expected bits, uint8 [N, D]; binarise it first")
+        bits(name, x, data.train.shape[-1])
+    if len(data.train) < least:
+        raise ValueError(
+            f"train has {len(data.train)} cases: expected at least {least}, give more or ask less"
+        )
+
+
+def run(
+    method: Method[State],
+    settings: Settings,
+    data: Splits,
+    folder: str | Path | None,
+    title: str,
+    progress: str | None,
+) -> TrainResult[State]:
+    """`loop.run`, the run named by its settings, its data and torch's version. Errors: those of `loop.run`."""
+    digest = hashlib.sha256(torch.cat([data.train, data.valid]).numpy().data)
+    identity = settings.to_dict() | {
+        "data": {"dataset": data.dataset, "sha256": digest.hexdigest()[:16]},
+        "torch": torch.__version__,  # another version may round otherwise
+    }
+    place = None if folder is None else Path(folder)
+    return loop.run(method, settings.schedule, identity, place, title=title, progress=progress)
+
+
+def estimate(log_prob: Callable[[Net, Tensor], Tensor], net: Net, replicas: int, x: Tensor) -> Estimate:
+    """The mean log-likelihood of the cases x, exact, one replica at a time so that none depends on the others."""
+    mean = torch.cat([log_prob(view(net, r), x).double().mean(-1) for r in range(replicas)])
+    return Estimate(mean, torch.zeros_like(mean), len(x))
