@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nvil_repro.evaluation.bounds import Bound
+from nvil_repro.evaluation.importance import ImportanceEstimate
 from nvil_repro.evaluation.weights import ELEMENTS
 from nvil_repro.learning.estimators import Nets
 
@@ -39,14 +40,21 @@ def general_weights(nets: Nets, x: Tensor, samples: int, *, seed: int = 0, name:
 
 
 def bound_of(weights: Tensor) -> Bound:
-    """The paper's test number from log-weights [N, S] of one model; see `Bound`."""
+    """The paper's test number from log-weights [N, S], S > 1, of one model, R = 1; see `Bound`."""
     n, samples = weights.shape
     per_case = weights.mean(-1)
     within = weights.var(-1).mean() / (samples * n)
-    return Bound(per_case.mean(), (per_case.var() / n).sqrt(), within.sqrt(), n, per_case)
+    return Bound(
+        per_case.mean()[None], (per_case.var() / n).sqrt()[None], within.sqrt()[None], n, per_case[None]
+    )
 
 
-def importance_of(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """log (1/S) sum_s w_s, averaged over cases, and its standard error over cases, from log-weights [N, S]; nats."""
-    per_case = weights.logsumexp(-1) - math.log(weights.shape[-1])
-    return per_case.mean(), per_case.std() / math.sqrt(len(per_case))
+def importance_of(weights: Tensor) -> ImportanceEstimate:
+    """log (1/S) sum_s w_s from log-weights [N, S] of one model, R = 1; see `ImportanceEstimate`."""
+    n, samples = weights.shape
+    log_sum = weights.logsumexp(-1)
+    per_case, effective = log_sum - math.log(samples), (2 * log_sum - (2 * weights).logsumexp(-1)).exp()
+    stderr = per_case.std() / math.sqrt(n)
+    return ImportanceEstimate(
+        per_case.mean()[None], stderr[None], per_case[None], effective[None], samples, n
+    )

@@ -32,6 +32,8 @@ PROFILES = ("smoke", "quick", "paper")
 VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
 # The columns of Tables 1 and 2.
 COLUMNS = ("NVIL", "wake-sleep", "autoregressive Q")
+# What trains modules by the general road; the reparameterisation with its divergence sampled or in closed form.
+ESTIMATORS = (*VARIANTS, "pathwise", "pathwise_kl")
 
 
 class Protocol(NamedTuple):
@@ -68,6 +70,8 @@ Columns = Annotated[tuple[str, ...], several(one_of(*COLUMNS))]
 Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
 EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
 Factors = Annotated[tuple[float, ...], several(positive())]
+Estimators = Annotated[tuple[str, ...], several(one_of(*ESTIMATORS), including="full")]
+Batch = Annotated[int, whole(1, 59_900)]  # as many as there are training cases
 TestCases = Annotated[int, whole(2, 10_000)]  # a standard error needs two
 BoundSamples = Annotated[int, whole(2)]
 GradientSamples = Annotated[int, whole(3)]  # a variance's standard error needs three
@@ -160,6 +164,31 @@ class BoundTable:
                 raise ValueError(f"parameter {name} = {value!r}: expected {expected}")
 
 
+@dataclass(frozen=True)
+class ContinuousLatents:
+    """Gaussian latents by several estimators, and bits under a linear and a deep inference network, all by Adam.
+
+    `hidden` are the tanh layers of a deep inference network, `decoder` those between Gaussian latents and pixels.
+    """
+
+    estimators: Estimators
+    gaussian_units: Count
+    binary_units: Count
+    hidden: Network
+    decoder: Network
+    rate: Annotated[float, positive()]
+    batch: Batch
+    seeds: Seeds
+    updates: Count
+    eval_every: Count
+    bound_samples: BoundSamples
+    test_cases: TestCases
+    importance_samples: Count
+    importance_cases: TestCases
+    gradient_samples: GradientSamples
+    binarisation: Binarisation
+
+
 _quickstart = Quickstart(
     layers=(200,),
     updates=40_000,
@@ -210,6 +239,25 @@ _PAPER: dict[str, Any] = {
     "importance_cases": 1_000,
 }
 _table_2 = replace(_table_1, models=("SBN 200", "SBN 200-200-200"), columns=("NVIL", "autoregressive Q"))
+
+_continuous = ContinuousLatents(
+    estimators=("full", "baseline", "none", "pathwise"),
+    gaussian_units=20,
+    binary_units=200,
+    hidden=(200, 200),
+    decoder=(200,),
+    rate=1e-3,
+    batch=100,
+    seeds=(0,),
+    updates=2_500,
+    eval_every=250,
+    bound_samples=10,
+    test_cases=2_000,
+    importance_samples=200,
+    importance_cases=100,
+    gradient_samples=50,
+    binarisation="auto",
+)
 
 EXPERIMENTS = {
     experiment.name: experiment
@@ -285,6 +333,36 @@ EXPERIMENTS = {
                 "quick": _table_2,
                 "paper": replace(_table_2, models=tuple(m for m in _SBNS if m != "SBN 200-200"), **_PAPER),
             },
+        ),
+        Experiment(
+            name="continuous_latents",
+            notebook="05_continuous_latents.ipynb",
+            title="Gaussian latents and deep inference networks",
+            profiles={
+                "smoke": replace(_continuous, updates=400, eval_every=50, gradient_samples=10, **_SMOKE),
+                "quick": _continuous,
+                "paper": replace(
+                    _continuous,
+                    seeds=(0, 1, 2),
+                    updates=20_000,
+                    eval_every=1_000,
+                    test_cases=10_000,
+                    importance_samples=1_000,
+                    importance_cases=500,
+                    gradient_samples=500,
+                ),
+            },
+            figures=(
+                Figure(
+                    "continuous_curves",
+                    "Validation bound: Gaussian latents by every estimator, bits under either inference network.",
+                ),
+                Figure("continuous_variance", "Gradient variance of every estimator at equal parameters."),
+                Figure(
+                    "continuous_samples",
+                    "What Gaussian latents draw, trained by NVIL and by reparameterisation.",
+                ),
+            ),
         ),
     )
 }

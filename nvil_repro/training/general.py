@@ -154,7 +154,7 @@ class GeneralNets:
             for r, (_, seed) in enumerate(self.replicas)
         ]
         values, errors = ([getattr(b, part) for b in bounds] for part in ("value", "sampling_stderr"))
-        return Estimate(torch.stack(values), torch.stack(errors), len(self.valid))
+        return Estimate(torch.cat(values), torch.cat(errors), len(self.valid))
 
     @torch.no_grad()
     def modules(self, net: tuple[Tensor, ...], r: int) -> Nets:

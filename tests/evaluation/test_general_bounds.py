@@ -27,12 +27,9 @@ def test_bound_and_estimate_are_those_of_the_belief_net():
     net, nets, x = both_roads()
     weights = general_weights(nets, x, 9, seed=2, name="test")
     bound, ours = estimate_bound(net, x, samples=9, seed=2, name="test"), bound_of(weights)
-    for name in ("value", "stderr", "sampling_stderr"):
-        torch.testing.assert_close(getattr(ours, name), getattr(bound, name)[0], rtol=0, atol=1e-12)
-    assert ours.n == bound.n == 7
+    torch.testing.assert_close(ours, bound, rtol=0, atol=1e-12)
     estimate = importance_estimate(net, x, 9, seed=2, name="test")
-    for found, right in zip(importance_of(weights), (estimate.value, estimate.stderr), strict=True):
-        torch.testing.assert_close(found, right[0], rtol=0, atol=1e-12)
+    torch.testing.assert_close(importance_of(weights), estimate, rtol=0, atol=1e-12)
     other = bound_of(general_weights(nets, x, 9, seed=3, name="test"))  # control
     assert other.value != ours.value
 
@@ -54,10 +51,9 @@ def test_gaussian_weights_average_to_the_likelihood():
         for case in x
     ]
     weights = general_weights(nets, x, 4_000)
-    found, error = importance_of(weights)
+    found = importance_of(weights).value
     assert found.item() == pytest.approx(torch.stack(right).mean().item(), abs=0.02)
-    assert bound_of(weights).value < found
-    assert error > 0
+    assert bound_of(weights).value < found - 0.1  # control
 
 
 def test_no_samples_are_refused():

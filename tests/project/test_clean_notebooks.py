@@ -33,7 +33,8 @@ def faults(notebook: dict[str, Any]) -> Iterator[str]:
 def test_notebooks_are_there_and_numbered() -> None:
     numbers = [path.name.partition("_")[0] for path in NOTEBOOKS]
     assert numbers
-    assert numbers == [f"{number:02}" for number in range(len(numbers))]
+    assert all(re.fullmatch(r"\d\d", number) for number in numbers)
+    assert len(set(numbers)) == len(numbers)  # the plan has gaps until all are written
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import pytest
 
-from nvil_repro.learning import nvil
+from nvil_repro.learning import estimators, nvil
+from nvil_repro.reproduction import profiles
 from nvil_repro.reproduction.notebook import run_hash
 from nvil_repro.reproduction.profiles import (
     EXPERIMENTS,
@@ -41,7 +42,7 @@ def broken(settings: object) -> list[str]:
 def test_settings_follow_their_rules(experiment: Experiment, profile: str) -> None:
     settings = experiment.profiles[profile]
     assert broken(settings) == []
-    assert broken(replace(settings, updates=0)) == ["updates"]
+    assert broken(replace(settings, bound_samples=1)) == ["bound_samples"]
 
 
 def test_every_experiment_has_every_profile() -> None:
@@ -52,6 +53,7 @@ def test_every_experiment_has_every_profile() -> None:
 
 def test_variants_are_those_of_the_estimator() -> None:
     assert list(VARIANTS) == list(nvil.VARIANTS) == list(nvil.LABELS)
+    assert profiles.ESTIMATORS == estimators.ESTIMATORS
 
 
 def test_the_literal_protocol_has_the_rates_of_the_paper() -> None:
@@ -67,18 +69,19 @@ def test_products_are_rows_and_both_kinds_of_every_figure(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_the_hash_moves_with_every_setting_and_with_the_rates_behind_a_protocol(
+def test_the_hash_moves_with_every_setting_and_with_the_rates_behind_its_protocols(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = EXPERIMENTS[name]
     settings = experiment.profiles["quick"]
     before = run_hash(experiment, settings)
     assert before == run_hash(experiment, replace(settings))
-    assert before != run_hash(experiment, replace(settings, updates=settings.updates + 1))
-    monkeypatch.setitem(PROTOCOLS, "improved", PROTOCOLS["improved"]._replace(rate=0.5))
-    assert before == run_hash(experiment, settings)  # control: a protocol that is not used
-    monkeypatch.setitem(PROTOCOLS, "quick", PROTOCOLS["quick"]._replace(rate=0.5))
-    assert before != run_hash(experiment, settings)
+    assert before != run_hash(experiment, replace(settings, bound_samples=settings.bound_samples + 1))
+    used = getattr(settings, "protocols", (getattr(settings, "protocol", None),))
+    for protocol, how in PROTOCOLS.items():
+        with monkeypatch.context() as patch:
+            patch.setitem(PROTOCOLS, protocol, how._replace(rate=0.5))
+            assert (before != run_hash(experiment, settings)) == (protocol in used)
 
 
 def test_unknown_names_are_answered_with_the_known() -> None:
