@@ -14,6 +14,10 @@ from torch import Tensor
 
 from nvil_repro.models.mixture import CASES, Mixture, log_joint
 
+NEGLIGIBLE = (
+    -80.0
+)  # a smaller responsibility counts as e^-80: subnormal numbers are multiplied many times slower
+
 
 class Statistics(NamedTuple):
     """What the cases say of R mixtures, float64."""
@@ -35,7 +39,7 @@ def expectation(model: Mixture, x: Tensor) -> Statistics:
         bits = part.to(model.logits.dtype)
         joint = log_joint(model, bits)
         log_p = joint.logsumexp(-1, keepdim=True)
-        responsibility = (joint - log_p).exp()
+        responsibility = (joint - log_p).clamp_min(NEGLIGIBLE).exp()
         cases += responsibility.sum(1, dtype=torch.float64)
         on += responsibility.mT @ bits
         total += log_p.sum((1, 2), dtype=torch.float64)

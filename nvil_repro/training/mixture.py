@@ -29,7 +29,7 @@ class MixtureSettings:
     """
 
     components: int = 500
-    updates: int = 100  # passes over the training cases
+    updates: int = 50  # passes over the training cases
     seeds: tuple[int, ...] = (0,)
     smoothing: float = 0.1  # see `learning.em`
     eval_every: int = 1

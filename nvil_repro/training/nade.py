@@ -30,10 +30,10 @@ class NadeSettings:
     """
 
     hidden: int = 500
-    updates: int = 30_000
+    updates: int = 12_000  # 20 passes over 60,000 cases
     seeds: tuple[int, ...] = (0,)
     optimiser: Optimiser = field(default_factory=lambda: Optimiser("adam"))
-    rate: float = 1e-3
+    rate: float = 1e-2
     batch_size: int = 100
     eval_every: int = 600
     patience: int | None = None  # evaluations without a better one before a replica stops; None: never
