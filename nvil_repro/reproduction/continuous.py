@@ -29,6 +29,7 @@ from nvil_repro.training.general import GeneralNets, GeneralSettings, GeneralSta
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.progress import Progress
 from nvil_repro.training.recipes import BernoulliRecipe, GaussianRecipe, Recipe
+from nvil_repro.training.threads import one_thread
 from nvil_repro.training.together import Job, train_together
 
 GAUSSIAN, LINEAR, DEEP = "Gaussian latents, deep Q", "bits, linear Q", "bits, deep Q"
@@ -100,7 +101,7 @@ def _best(settings: GeneralSettings, result: TrainResult[GeneralState], data: Mn
 def rows_of(run: Run, trained: Mapping[Cell, Trained], data: MnistSplits) -> list[Row]:
     """All rows: validation curves, test numbers, and gradient variances at the parameters of the full method."""
     rows: list[Row] = []
-    with Progress(len(trained), "Measuring", unit="net") as progress:
+    with one_thread(), Progress(len(trained), "Measuring", unit="net") as progress:
         for cell, (result, nets) in trained.items():
             row = partial(_row, run, data.dataset, cell.model, seed=cell.seed)
             rows += _curve(row, cell, result)

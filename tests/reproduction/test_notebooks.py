@@ -44,7 +44,7 @@ def test_parameters_are_those_of_the_experiment(experiment: Experiment) -> None:
     cells = json.loads(path.read_text())["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert list(faults(sources, experiment)) == []
-    assert list(faults([sources[0].replace("updates", "steps"), sources[1]], experiment))
+    assert list(faults([sources[0].replace("bound_samples", "samples"), sources[1]], experiment))
     assert list(faults([sources[0].replace("None", "3"), sources[1]], experiment))
     assert list(faults([re.sub("#.*", "", sources[0]), sources[1]], experiment))
 
