@@ -1,31 +1,44 @@
-"""The floor: the matrix products of an update and nothing else.
+"""The floor: the matrix products of a piece of work and nothing else.
 
-Forward and weight gradient of every layer of P, of Q and, where it is switched on, of the input-dependent baseline,
-by `torch.mm` into memory that is there already. Two ways, of which the faster counts: torch's threads share each
-product, or each thread computes products of its own with its model's matrices staying in its cache.
+Of an update: forward and weight gradient of every layer of P, of Q and, where it is switched on, of the input-dependent
+baseline; under wake-sleep every layer goes forward twice, awake and dreaming. The weights among the units of an
+autoregressive layer fill a strict triangle: a dense product with half of the square's columns stands for them.
+
+By `torch.mm` into memory that is there already, in the `timing.ways` of which the fastest counts: torch's threads share
+each product, or each thread computes products of its own with its model's matrices staying in its cache.
 Ours can pass below it: the bits are mostly zeros, and a product with zeros can be left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from benchmarks.timing import Way, cores
+from benchmarks.timing import Way, ways
 from benchmarks.work import Work
 from nvil_repro.learning.nvil import Ingredients
 
 UPDATES = 10  # of each replica in one timed run
 
 
+class Map(NamedTuple):
+    """A matrix [rows, columns], and how often a minibatch goes through it and gives it a gradient."""
+
+    rows: int
+    columns: int
+    forward: int = 1
+    backward: int = 1
+
+
 class Product(NamedTuple):
     """A linear map of a minibatch: out = inputs weight, gradient = inputs^T errors."""
 
+    of: Map
     inputs: Tensor
     weight: Tensor
     out: Tensor
@@ -35,49 +48,53 @@ class Product(NamedTuple):
 
 def floor(work: Work) -> list[Way]:
     """The products of every replica of `work`."""
-    models = [list(_products(work, ingredients)) for ingredients in work.ingredients]
-    pool = ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,))
-
-    def shared() -> None:
-        for products in models:
-            multiply(products, UPDATES)
-
-    def apart() -> None:
-        list(pool.map(multiply, models, [UPDATES] * len(models)))
-
-    updates = UPDATES * len(models)
-    return [Way(shared, updates, threads) for threads in {1, cores()}] + [Way(apart, updates)]
+    return products_alone([list(_maps(work, ingredients)) for ingredients in work.ingredients], work.batch)
 
 
-def multiply(products: list[Product], times: int) -> None:
+def products_alone(models: Sequence[Iterable[Map]], batch: int, share: float = 1.0) -> list[Way]:
+    """Minibatches of `batch` rows through the maps of each model, each `share` of an update (a test case, ...)."""
+    jobs = [partial(multiply, [_product(m, batch) for m in maps], UPDATES) for maps in models]
+    return ways(jobs, UPDATES * len(models) * share)
+
+
+def multiply(products: Sequence[Product], times: int) -> None:
     for _ in range(times):
         for p in products:
-            torch.mm(p.inputs, p.weight, out=p.out)
-            torch.mm(p.inputs.T, p.errors, out=p.gradient)
+            for _ in range(p.of.forward):
+                torch.mm(p.inputs, p.weight, out=p.out)
+            for _ in range(p.of.backward):
+                torch.mm(p.inputs.T, p.errors, out=p.gradient)
 
 
 def multiply_adds(work: Work) -> float:
     """Multiply-adds per update and model."""
-    pairs = [shape for ingredients in work.ingredients for shape in _shapes(work, ingredients)]
-    return sum(2 * work.batch * rows * columns for rows, columns in pairs) / work.replicas
+    maps = [m for ingredients in work.ingredients for m in _maps(work, ingredients)]
+    return work.batch * sum(m.rows * m.columns * (m.forward + m.backward) for m in maps) / work.replicas
 
 
-def _shapes(work: Work, ingredients: Ingredients) -> Iterator[tuple[int, int]]:
-    sizes = (work.data.train.shape[1], *work.layers)
-    for below, above in pairwise(sizes):
-        yield below, above  # Q
-        yield above, below  # P
+def triangle(units: int, forward: int = 1, backward: int = 1) -> Map:
+    """The lateral weights of an autoregressive layer, as half of a square."""
+    return Map(units, units // 2, forward, backward)
+
+
+def _maps(work: Work, ingredients: Ingredients) -> Iterator[Map]:
+    forward = 2 if work.method == "wake-sleep" else 1
+    for below, above in pairwise(work.sizes):
+        yield Map(below, above, forward)  # Q
+        yield Map(above, below, forward)  # P
         if ingredients.input_baseline:
-            yield below, work.settings.baseline_units
-            yield work.settings.baseline_units, 1
+            yield Map(below, work.settings.baseline_units)
+            yield Map(work.settings.baseline_units, 1)
+    for units in work.autoregressive:
+        yield triangle(units, forward)
 
 
-def _products(work: Work, ingredients: Ingredients) -> Iterator[Product]:
-    for rows, columns in _shapes(work, ingredients):
-        yield Product(
-            torch.rand(work.batch, rows),
-            torch.rand(rows, columns),
-            torch.empty(work.batch, columns),
-            torch.rand(work.batch, columns),
-            torch.empty(rows, columns),
-        )
+def _product(m: Map, batch: int) -> Product:
+    return Product(
+        m,
+        torch.rand(batch, m.rows),
+        torch.rand(m.rows, m.columns),
+        torch.empty(batch, m.columns),
+        torch.rand(batch, m.columns),
+        torch.empty(m.rows, m.columns),
+    )

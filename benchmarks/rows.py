@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-from benchmarks.timing import cores
+from benchmarks.timing import Way, cores, milliseconds
 from nvil_repro.reproduction.provenance import processor
 
 
 class Row(NamedTuple):
-    """Milliseconds per update and model. `ratio_peer` says how many times faster ours is than the peer,
-    `ratio_floor` how many times the matrix products alone would fit into ours; NaN where there is no such number.
+    """Milliseconds per update and model, or per what the note says. `ratio_peer` says how many times faster ours
+    is than the peer, `ratio_floor` how many times the matrix products alone would fit into ours; NaN where there is
+    no such number.
     """
 
     name: str
@@ -31,6 +32,16 @@ class Row(NamedTuple):
     @property
     def ratio_floor(self) -> float:
         return self.ours_ms / self.floor_ms
+
+
+def measured(
+    name: str, contenders: Mapping[str, Sequence[Way]], seconds: float, note: str = ""
+) -> Iterator[Row]:
+    """A row per peer; "ours", "floor" and all peers take turns in the same rounds."""
+    found = milliseconds(contenders, seconds)
+    own, products = found.pop("ours"), found.pop("floor")
+    for peer, peer_ms in found.items():
+        yield Row(name, own, peer, peer_ms, products, note)
 
 
 NUMBERS = ("ours_ms", "peer_ms", "ratio_peer", "floor_ms", "ratio_floor")
@@ -61,7 +72,7 @@ def as_table(rows: Sequence[Row]) -> str:
     lines = [
         "  ".join(_pad(i, *pair) for i, pair in enumerate(zip(line, widths, strict=True))) for line in cells
     ]
-    title = f"Milliseconds per update and model on {machine()}"
+    title = f"Milliseconds per update and model, or per what the last column says, on {machine()}"
     return "\n".join([title, "", *(line.rstrip() for line in lines)])
 
 

@@ -6,17 +6,37 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
 
 
 class Way(NamedTuple):
-    """One way of doing a piece of work: `run()` does `updates` model-updates with `threads` torch threads."""
+    """One way of doing a piece of work: `run()` does `updates` model-updates with `threads` torch threads.
+
+    Where the work is of another kind, test cases say, those are counted.
+    """
 
     run: Callable[[], object]
-    updates: int
+    updates: float
     threads: int = 1
+
+
+def ways(jobs: Sequence[Callable[[], object]], updates: float) -> list[Way]:
+    """Jobs that make `updates` together, one after the other on one thread or all cores, or each on a core of its own.
+
+    A run returns what each job returned.
+    """
+    pool = ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,))
+
+    def in_turn() -> list[object]:
+        return [job() for job in jobs]
+
+    def apart() -> list[object]:
+        return [future.result() for future in [pool.submit(job) for job in jobs]]
+
+    return [Way(in_turn, updates, threads) for threads in {1, cores()}] + [Way(apart, updates)]
 
 
 def milliseconds(contenders: Mapping[str, Sequence[Way]], seconds: float, least: int = 3) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`make bench`: an update of SBN 200-200 beside its peers and its floor, how it scales, and what the figure costs."""
+"""`make bench`: updates, sampling, estimates beside peers and floors; how an update scales, what the figure costs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,30 @@ import sys
 from collections.abc import Iterator
 from statistics import fmean
 
+from benchmarks.eager import autograd
+from benchmarks.estimates import estimated, estimates
 from benchmarks.floor import floor
 from benchmarks.memory import PANELS, peak_megabytes
+from benchmarks.networks import networks, table_works
 from benchmarks.ours import ours
-from benchmarks.peers import autograd, closed_form, general
+from benchmarks.peers import closed_form, general
 from benchmarks.pyro_peer import pyro_elbo, pyro_version
-from benchmarks.rows import Row, as_json, as_table
+from benchmarks.rows import Row, as_json, as_table, measured
+from benchmarks.sampling import sampling
 from benchmarks.scaling import scaling
 from benchmarks.timing import milliseconds
 from benchmarks.work import Bits, Work, mnist_bits
 
 PEERS = {"eager autograd": autograd, "nvil_loss on modules": general, "closed form, torch": closed_form}
-SECONDS = {"peers": 40.0, "panels": 20.0, "scaling": 40.0}  # about; the whole takes some three minutes
+PYRO = "Pyro TraceGraph_ELBO"
+SECONDS = {  # about; the whole takes some five minutes, and one more where the engine is yet to be compiled
+    "peers": 40.0,
+    "panels": 20.0,
+    "scaling": 40.0,
+    "networks": 60.0,
+    "sampling": 10.0,
+    "estimates": 40.0,
+}
 UPDATES = 2_000_000  # of each of the figure's ten models
 
 
@@ -41,22 +53,25 @@ def _rows(data: Bits) -> Iterator[Row]:
     )
     _say("scaling")
     yield from scaling(data, SECONDS["scaling"])
+    _say("the networks of Tables 1 and 2")
+    yield from networks(table_works(data), SECONDS["networks"])
+    _say("sampling and estimates")
+    yield from sampling(SECONDS["sampling"])
+    yield from estimates(estimated(data), SECONDS["estimates"])
 
 
 def beside_peers(name: str, work: Work, seconds: float, note: str = "") -> Iterator[Row]:
     """A row per peer, all measured in the same rounds."""
-    contenders = {"ours": ours(work), "floor": floor(work), "Pyro TraceGraph_ELBO": pyro_elbo(work)}
+    contenders = {"ours": ours(work), "floor": floor(work), PYRO: pyro_elbo(work)}
     contenders |= {peer: ways(work) for peer, ways in PEERS.items()}
-    found = milliseconds(contenders, seconds)
-    own, products = found.pop("ours"), found.pop("floor")
     pyro = pyro_version()
-    for peer, peer_ms in found.items():
-        if not peer.startswith("Pyro"):
-            yield Row(name, own, peer, peer_ms, products, note)
+    for row in measured(name, contenders, seconds, note):
+        if row.peer != PYRO:
+            yield row
         elif pyro is None:
-            yield Row(name, own, peer, peer_ms, products, "Pyro is not installed: pip install pyro-ppl")
+            yield row._replace(note="Pyro is not installed: pip install pyro-ppl")
         else:
-            yield Row(name, own, f"Pyro {pyro}{peer.removeprefix('Pyro')}", peer_ms, products, note)
+            yield row._replace(peer=f"Pyro {pyro}{PYRO.removeprefix('Pyro')}")
 
 
 def figure(data: Bits, seconds: float, megabytes: float) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 from nvil_repro.data.content import DataUnavailableError
 from nvil_repro.data.mnist import load_mnist
 from nvil_repro.learning.nvil import VARIANTS, Ingredients
-from nvil_repro.models.belief_net import BeliefNet, belief_net
+from nvil_repro.models.belief_net import SBN, Architecture, BeliefNet, belief_net
 from nvil_repro.streams import stream
 from nvil_repro.training.settings import TrainSettings
 
@@ -29,7 +29,7 @@ class Bits(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """One update of every replica, `variants` x `seeds`, at the paper's rates."""
+    """One update of every replica, `variants` x `seeds`, at the paper's rates; wake-sleep's one variant is ""."""
 
     data: Bits
     layers: tuple[int, ...] = (200, 200)  # h^1 first
@@ -37,18 +37,23 @@ class Work:
     seeds: tuple[int, ...] = (0,)
     batch: int = 20
     chunk: int = 50  # updates in one timed run of ours
+    architecture: Architecture = SBN
+    method: str = "nvil"
 
     @property
     def settings(self) -> TrainSettings:
-        return TrainSettings(
+        settings = TrainSettings(
             layers=self.layers,
             updates=self.chunk,
+            architecture=self.architecture,
+            method=self.method,
             variants=self.variants,
             seeds=self.seeds,
             batch_size=self.batch,
             eval_every=self.chunk,
             chunk=self.chunk,
         )
+        return settings if self.method == "nvil" else replace(settings, rate=1e-4, inference_rate=1e-4)
 
     @property
     def replicas(self) -> int:
@@ -57,12 +62,24 @@ class Work:
     @property
     def ingredients(self) -> list[Ingredients]:
         """The switches of each replica, in its order."""
-        return [VARIANTS[variant] for _ in self.seeds for variant in self.variants]
+        return [VARIANTS[variant or "none"] for _ in self.seeds for variant in self.variants]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of the layers, x first."""
+        return (self.data.train.shape[1], *self.layers)
+
+    @property
+    def autoregressive(self) -> tuple[int, ...]:
+        """Sizes of the autoregressive layers: the visibles', the prior's, those of Q."""
+        a, (visible, *hidden) = self.architecture, self.sizes
+        return (visible,) * a.visible + (hidden[-1],) * a.prior + tuple(hidden) * a.inference
 
     def net(self) -> BeliefNet:
         """Fresh nets, all replicas, as training starts them."""
         mean = self.data.train.float().mean(0)
-        return belief_net(len(mean), self.layers, [r.seed for r in self.settings.replicas], train_mean=mean)
+        seeds = [r.seed for r in self.settings.replicas]
+        return belief_net(len(mean), self.layers, seeds, train_mean=mean, architecture=self.architecture)
 
     def minibatches(self, count: int) -> Tensor:
         """[count, B, D] in float32, cut beforehand: the peers are spared what ours is charged for."""

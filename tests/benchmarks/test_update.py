@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from benchmarks import memory, update
 from benchmarks.floor import multiply_adds
-from benchmarks.peers import autograd, general, optimiser
 from benchmarks.pyro_peer import pyro_elbo
 from benchmarks.rows import KEYS, Row, as_json, as_table
 from benchmarks.scaling import scaling
 from benchmarks.timing import Way, milliseconds
 from benchmarks.work import Bits, Work, generated_bits
-from nvil_repro.learning.nvil import VARIANTS
-
-Peer = Callable[[Work], list[Way]]
-
-
-@pytest.fixture(scope="module")
-def data() -> Bits:
-    return generated_bits(cases=60, visible=12)
+from nvil_repro.models.belief_net import Architecture
 
 
 def tiny(data: Bits) -> Work:
@@ -115,32 +105,18 @@ def test_the_products_of_the_net_in_the_paper() -> None:
     assert multiply_adds(Work(wide.data, variants=("vn",))) < multiply_adds(wide)
 
 
-def parameters_after(peer: Peer, work: Work, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """Of every replica, after three updates in which a unit is on where its probability exceeds a half."""
-    models: list[list[nn.Module]] = []
-
-    def remember(work: Work, *modules: nn.Module) -> torch.optim.SGD:
-        models.append([*modules[:2], *modules[2]])  # type: ignore[misc]
-        return optimiser(work, *modules)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("benchmarks.peers.optimiser", remember)
-    monkeypatch.setattr("torch.bernoulli", lambda mean: (mean > 0.5).float())
-    monkeypatch.setattr("nvil_repro.models.bernoulli.sample", lambda logits, uniforms: (logits > 0).float())
-    way = peer(work)[0]
-    for _ in range(3):
-        way.run()
-    return [p for model in models for module in model for p in module.parameters()]
-
-
-def test_the_plain_loop_does_the_work_of_the_general_road(
-    data: Bits, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain, ours = (parameters_after(peer, tiny(data), monkeypatch) for peer in (autograd, general))
-    assert len(plain) == len(ours) > 0
-    for p, q in zip(plain, ours, strict=True):
-        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-7)
-    other = parameters_after(general, replace(tiny(data), variants=tuple(reversed(VARIANTS))), monkeypatch)
-    assert any(not torch.allclose(p, q, rtol=1e-6, atol=1e-7) for p, q in zip(other, ours, strict=True))
+def test_the_products_of_other_networks() -> None:
+    """Wake-sleep goes forward twice and has no baselines; a triangle is half a square, forward and gradient."""
+    vn = Work(generated_bits(cases=60, visible=784), variants=("vn",))
+    weights = 2 * (784 * 200 + 200 * 200)
+    assert multiply_adds(replace(vn, method="wake-sleep", variants=("",))) == 3 * 20 * weights
+    for architecture, triangles in (
+        (Architecture(prior=True), 200**2),
+        (Architecture(inference=True), 2 * 200**2),
+        (Architecture(prior=True, visible=True), 200**2 + 784**2),
+    ):
+        found = multiply_adds(replace(vn, architecture=architecture))
+        assert found == 2 * 20 * (weights + triangles / 2)
 
 
 def test_pyro_moves_every_parameter(data: Bits) -> None:
