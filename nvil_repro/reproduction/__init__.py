@@ -21,6 +21,7 @@ _HOMES = {
         "notebook": ("ParameterError", "Run", "parameters"),
         "profiles": ("EXPERIMENTS", "PROFILES", "PROTOCOLS", "VARIANTS"),
         "naming": ("dims_label", "parse_model"),
+        "published": ("read_published",),
         "results": ("Row", "frame", "publish", "read_results", "result_row"),
         "style": ("STROKES", "use_style"),
     }.items()

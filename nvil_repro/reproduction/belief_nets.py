@@ -17,9 +17,9 @@ from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_s
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.reproduction.naming import dims_label
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.profiles import PROTOCOLS, VARIANTS, Protocol
-from nvil_repro.reproduction.naming import dims_label
 from nvil_repro.reproduction.results import Row, frame, result_row
 from nvil_repro.reproduction.runs import protocol_settings, run_folder
 from nvil_repro.streams import stream

@@ -50,7 +50,7 @@ def curves(rows: Sequence[Row], bottom: float = -240.0) -> Figure:
     left.set_ylim(bottom=max(bottom, table["value"].min() - 5))
     for axes in (left, right):
         axes.set_xlabel("parameter updates, thousands")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncol=2, fontsize="small")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncol=2, fontsize="small")
     figure.suptitle(_datasets(rows), fontsize="small")
     figure.tight_layout()
     return figure

@@ -20,7 +20,7 @@ AROUND = {"cli.py"} | {
     f"reproduction/{name}.py"
     for name in (
         "__init__", "bench_command", "compare", "execute", "figures", "naming", "notebook", "profiles", "project",
-        "provenance", "published", "report", "results", "rules", "run_command", "style",
+        "provenance", "published", "report", "results", "rules", "run_command", "style", "table_figures",
     )
 }  # fmt: skip
 

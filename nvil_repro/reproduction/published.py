@@ -13,6 +13,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+from nvil_repro.reproduction.project import project_root
 from nvil_repro.reproduction.results import ResultsError, Row
 
 RANK = "rank"  # measured: the place of a variant among its network's curves
@@ -53,9 +54,9 @@ class Published(NamedTuple):
         )
 
 
-def read_published(path: str | Path) -> list[Published]:
-    """Read `results/published.csv`. Errors: `ResultsError` with the line."""
-    path = Path(path)
+def read_published(path: str | Path | None = None) -> list[Published]:
+    """Read `results/published.csv`, the project's unless another is given. Errors: `ResultsError` with the line."""
+    path = Path(path or project_root() / "results" / "published.csv")
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     if not lines or tuple(lines[0]) != Published._fields:

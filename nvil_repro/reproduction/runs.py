@@ -9,13 +9,13 @@ from typing import Any
 
 from nvil_repro.models.belief_net import SBN, Architecture
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.profiles import Protocol
+from nvil_repro.reproduction.profiles import COLUMNS, Protocol
 from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import TrainSettings
 
-NVIL = "NVIL"
-WAKE_SLEEP = "wake-sleep"
+NVIL, WAKE_SLEEP, AUTOREGRESSIVE = COLUMNS
+LIKELIHOOD = "exact"  # the column of models whose likelihood is
 CASES_A_CHUNK = 1_000  # in one call of the engine: minibatches and uniforms of this many stay in cache
 
 
@@ -56,13 +56,14 @@ def protocol_settings(
     )
 
 
-def run_folder(run: Run, dataset: str, label: str, settings: TrainSettings) -> Path:
-    """Where a training keeps its checkpoints: a folder for each data set, settings and version of the code, so
-    nothing stale is resumed, and experiments that train the same net share it.
+def run_folder(
+    run: Run, dataset: str, label: str, settings: Any, module: str = "training/belief_nets.py"
+) -> Path:
+    """Where a training by `module`, its settings with a `hash`, keeps its checkpoints: a folder for each data set,
+    settings and version of the code, so nothing stale is resumed, and experiments that train the same net share it.
     """
     name = label.replace(", ", "-").replace(" ", "-")
-    code = code_hash(of="training/belief_nets.py")
-    return run.results_dir / "runs" / f"{name}-{dataset}-{settings.hash}-{code}"
+    return run.results_dir / "runs" / f"{name}-{dataset}-{settings.hash}-{code_hash(of=module)}"
 
 
 def multiply_adds(settings: TrainSettings, visible: int = 784) -> float:

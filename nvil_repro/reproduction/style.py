@@ -25,6 +25,15 @@ STROKES = {
     "none": Stroke(LABELS["none"], "#56565B", (8, 2), "v"),
 }
 
+# The ways to train of Tables 1 and 2.
+COLUMN_STROKES = {
+    "NVIL": Stroke("NVIL", "#0072B2", (), "o"),
+    "wake-sleep": Stroke("wake-sleep", "#D55E00", (5, 1.5), "s"),
+    "autoregressive Q": Stroke("autoregressive Q", "#009E73", (1.5, 1), "^"),
+    "factorial Q": Stroke("factorial Q", "#0072B2", (), "o"),
+    "exact": Stroke("exact likelihood", "#56565B", (8, 2), "D"),
+}
+
 
 def use_style() -> None:
     """Set seaborn's and matplotlib's defaults for the figures of this project, in a notebook or a script."""

@@ -27,9 +27,10 @@ class Job(NamedTuple):
     """One training, by the `train` function of a method's module, with its checkpoints in `folder`."""
 
     train: Callable[..., Any]  # (settings, data, folder, *, title, progress, threads) -> TrainResult
-    settings: Any  # has `updates`
+    settings: Any
     folder: Path
     title: str
+    updates: int
     multiply_adds: float  # of an update, about; by these the costliest job comes first and time left is told
     product: str = "metrics.csv"  # the file in `folder` that is written last
 
@@ -94,12 +95,12 @@ def _watch(futures: Sequence[Any], jobs: Sequence[Job], progress: str | None) ->
 
 
 def _cost(job: Job) -> float:
-    return job.settings.updates * job.multiply_adds / 1e9
+    return job.updates * job.multiply_adds / 1e9
 
 
 def _done(jobs: Sequence[Job]) -> float:
     """Of the cost of all jobs, what their checkpoints have behind them."""
-    shares = (1.0 if finished(job) else latest_update(job.folder) / job.settings.updates for job in jobs)
+    shares = (1.0 if finished(job) else latest_update(job.folder) / job.updates for job in jobs)
     return sum(share * _cost(job) for share, job in zip(shares, jobs, strict=True))
 
 

@@ -19,7 +19,8 @@ from tests.training.toys import same, toy_data, toy_settings
 
 def jobs_in(folder: Path, *settings: TrainSettings) -> dict[int, Job]:
     return {
-        i: Job(belief_nets.train, each, folder / str(i), f"job {i}", 1e6) for i, each in enumerate(settings)
+        i: Job(belief_nets.train, each, folder / str(i), f"job {i}", each.updates, 1e6)
+        for i, each in enumerate(settings)
     }
 
 
