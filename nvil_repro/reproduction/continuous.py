@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -22,8 +21,8 @@ from nvil_repro.learning.estimators import ESTIMATORS, PATHWISE, Nets
 from nvil_repro.learning.nvil import VARIANTS
 from nvil_repro.reproduction.belief_nets import held_out
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.reproduction.results import Row, result_row
+from nvil_repro.reproduction.runs import run_folder
 from nvil_repro.streams import normals, stream
 from nvil_repro.training.general import GeneralNets, GeneralSettings, GeneralState, train
 from nvil_repro.training.loop import TrainResult
@@ -75,17 +74,11 @@ def train_nets(run: Run, data: MnistSplits) -> dict[Cell, Trained]:
                     recipe, s.updates, (estimator,), (seed,), s.rate, s.batch, s.eval_every, s.bound_samples
                 )
                 title = f"{model}, {estimator}, seed {seed}"
-                folder = _folder(run, data.dataset, title, settings)
+                folder = run_folder(run, data.dataset, title, settings, "training/general.py")
                 cost = 3.0 * s.batch * _weights(recipe, data)
-                jobs[Cell(model, estimator, seed)] = Job(train, settings, folder, title, cost)
+                jobs[Cell(model, estimator, seed)] = Job(train, settings, folder, title, s.updates, cost)
     results: dict[Cell, TrainResult[GeneralState]] = train_together(jobs, data)
     return {cell: _best(jobs[cell].settings, result, data) for cell, result in results.items()}
-
-
-def _folder(run: Run, dataset: str, title: str, settings: GeneralSettings) -> Path:
-    """Like `runs.run_folder`."""
-    name, code = title.replace(", ", "-").replace(" ", "-"), code_hash(of="training/general.py")
-    return run.results_dir / "runs" / f"{name}-{dataset}-{settings.hash}-{code}"
 
 
 def _weights(recipe: Recipe, data: MnistSplits) -> int:
