@@ -23,6 +23,7 @@ from nvil_repro.streams import stream
 from nvil_repro.training import belief_nets, mixture, nade
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.settings import TrainSettings
+from nvil_repro.training.threads import one_thread
 
 Numbers = dict[str, tuple[float, float, int, str]]  # metric: value and stderr in nats, cases, note
 
@@ -141,7 +142,8 @@ def train_and_measure(measurement: Measurement, data: MnistSplits, folder: Path,
     result = measurement.train(data, folder, **options)
     path = folder / measured_file(measurement)
     if not path.is_file():
-        test = {} if result.diverged else measurement.measure(result.best.net, data)
+        with one_thread():
+            test = {} if result.diverged else measurement.measure(result.best.net, data)
         write_atomic(path, json.dumps(test, allow_nan=False))
     found: Mapping[str, Any] = json.loads(path.read_text())
     return Measured(result, {metric: tuple(numbers) for metric, numbers in found.items()})
