@@ -171,20 +171,33 @@ def test_held_out_cases_are_a_fixed_random_subset(data: MnistSplits) -> None:
         belief_nets.held_out(splits, 41)
 
 
+def tuned(run: Run) -> Run:
+    return replace(
+        run, settings=replace(run.settings, protocols=("tuned",), networks=((3,),), factors=(1.0, 1e38))
+    )
+
+
+def test_the_search_compares_each_variant_at_every_factor(run: Run, data: MnistSplits) -> None:
+    found = belief_nets.search(tuned(run), (3,), data)
+    assert set(found) == set(VARIANTS)
+    assert all(by[1e38] < -1e30 for by in found.values())
+    settings = belief_nets.train_settings(
+        run, (3,), PROTOCOLS["literal"], variants=VARIANTS, seeds=(0,), updates=10
+    )
+    history = belief_nets.train(settings, data, progress="off").history
+    ends = {r["variant"]: r["value"] for r in history if r["split"] == "valid" and r["updates"] == 10}
+    assert {variant: by[1.0] for variant, by in found.items()} == ends
+
+
 def test_each_variant_trains_at_the_factor_that_its_search_found(
     run: Run, data: MnistSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tuned = replace(
-        run, settings=replace(run.settings, protocols=("tuned",), networks=((3,),), factors=(1.0, 30.0, 1e38))
-    )
-    found = belief_nets.search(tuned, (3,), data)
-    assert set(found) == set(VARIANTS)
-    assert all(by[1e38] == -math.inf for by in found.values())  # it diverges
-    best = {variant: max(by, key=by.__getitem__) for variant, by in found.items()}
-    assert set(best.values()) == {30.0}  # so few updates want large steps
-    result = belief_nets.train_panels(tuned, data)[belief_nets.Panel((3,), "tuned")]
+    best = dict(zip(VARIANTS, (1.0, 30.0, 3.0, 10.0, 1.0), strict=True))
+    found = {variant: {factor: -1.0, 7.0: -2.0} for variant, factor in best.items()}
+    monkeypatch.setattr(belief_nets, "search", lambda *_: found)
+    result = belief_nets.train_panels(tuned(run), data)[belief_nets.Panel((3,), "tuned")]
     settings = belief_nets.train_settings(
-        tuned, (3,), PROTOCOLS["tuned"], variants=VARIANTS, seeds=(0, 1), rate_scale=best
+        run, (3,), PROTOCOLS["tuned"], variants=VARIANTS, seeds=(0, 1), rate_scale=best
     )
     expected = belief_nets.train(settings, data, progress="off")
     assert torch.equal(result.final.prior, expected.final.prior)

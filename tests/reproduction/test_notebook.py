@@ -54,7 +54,6 @@ def test_results_dir(tmp_path: Path) -> None:
         ({"protocol": "litteral"}, 'protocol = .*expected one of "literal", "quick", "improved"'),
         ({"test_cases": 20_000}, "test_cases = 20000 .int.: expected a whole number, from 2 to 10,000"),
         ({"bound_samples": 1}, "bound_samples = 1 .int.: expected a whole number, 2 or more"),
-        ({"batch": 60_000}, "batch = 60000 .int.: expected a whole number, from 1 to 59,900"),
         (
             {"layers": 200},
             "layers = 200 .int.: expected a list of one or more, each a whole number, 1 or more",

@@ -1,0 +1,199 @@
+"""Tables 1 and 2 from their settings to their numbers, on nets small enough to enumerate."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.evaluation.bounds import estimate_bound
+from nvil_repro.evaluation.exact import exact_log_likelihood
+from nvil_repro.models.belief_net import Architecture
+from nvil_repro.models.mixture import log_prob
+from nvil_repro.reproduction import bound_tables, measurements, table_views
+from nvil_repro.reproduction.bound_tables import Cell, table_cells, table_rows, train_table
+from nvil_repro.reproduction.measurements import Bounds, Likelihood, Measured
+from nvil_repro.reproduction.notebook import Run, parameters
+from nvil_repro.reproduction.published import read_published
+from nvil_repro.reproduction.results import Row
+
+SIZES = {"evaluations": 2, "test_cases": 40, "importance_samples": 400, "importance_cases": 40}
+
+
+def make_run(folder: Path, experiment: str = "nvil_vs_wake_sleep", **changes: Any) -> Run:
+    given = {"models": ["SBN 3-2", "fDARN 3", "mixture of Bernoullis 4"], "passes": [40], **SIZES, **changes}
+    return parameters({"profile": "smoke", **given, "results_dir": str(folder)}, experiment)
+
+
+@pytest.fixture(scope="module")
+def data() -> MnistSplits:
+    generator = torch.Generator().manual_seed(1)
+    bits = (torch.rand(140, 784, generator=generator) < torch.rand(784, generator=generator)).to(torch.uint8)
+    return MnistSplits(bits[:60], bits[60:100], bits[100:], "toy")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return make_run(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def nets(run: Run, data: MnistSplits) -> dict[Cell, Measured]:
+    torch.set_num_threads(1)
+    return train_table(run, data)
+
+
+@pytest.fixture(scope="module")
+def rows(run: Run, nets: dict[Cell, Measured], data: MnistSplits) -> list[Row]:
+    return list(table_rows(run, nets, data))
+
+
+def training(cells: dict[Cell, Any], *cell: Any) -> Any:
+    return cells[Cell(*cell)].training
+
+
+def test_cells_are_models_by_columns_by_protocols_by_their_own_seeds(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path, protocols=["improved", "literal"], passes=[100, 200], seeds=[[0, 1], [5]], evaluations=10
+    )
+    cells = table_cells(run, 59_900)
+    assert len(cells) == 2 * 2 * 3 + 2  # belief nets, and the mixture once for each first seed
+    literal = training(cells, "SBN 3-2", "wake-sleep", "literal", 5)
+    assert (literal.updates, literal.eval_every, literal.layers) == (599_000, 59_900, (2, 3))
+    assert (literal.method, literal.rate, literal.decay_from) == ("wake-sleep", 1e-4, None)
+    improved = training(cells, "fDARN 3", "NVIL", "improved", 1)
+    assert (improved.updates, improved.decay_from, improved.seeds) == (299_500, 0, (1,))
+    assert improved.architecture == Architecture(prior=True)
+    assert training(cells, "mixture of Bernoullis 4", "exact", "", 1).updates == 50
+
+
+def test_tables_share_the_nets_they_have_in_common(tmp_path: Path) -> None:
+    first = table_cells(make_run(tmp_path), 60)
+    second = table_cells(
+        make_run(
+            tmp_path, "autoregressive_inference", models=["SBN 3-2"], columns=["NVIL", "autoregressive Q"]
+        ),
+        60,
+    )
+    key = Cell("SBN 3-2", "NVIL", "improved", 0)
+    assert first[key] == second[key]
+    other = training(second, "SBN 3-2", "autoregressive Q", "improved", 0)
+    assert other.architecture == Architecture(inference=True)
+    assert replace(other, architecture=Architecture()) == first[key].training
+
+
+def test_an_entry_for_each_protocol(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="parameter passes = .* an entry for each of the protocols"):
+        make_run(tmp_path, protocols=["literal", "improved"])
+    with pytest.raises(ValueError, match=r'a name such as "SBN 200-500"'):
+        make_run(tmp_path, models=["SBN 200-"])
+
+
+def test_a_test_row_is_what_it_says(rows: list[Row], nets: dict[Cell, Measured], data: MnistSplits) -> None:
+    tests = {(r.model, r.method, r.metric): r for r in rows if r.split == "test"}
+    net = nets[Cell("SBN 3-2", "NVIL", "improved", 0)].result.best.net
+    bound = estimate_bound(net, data.test, seed=0, name="test")
+    found = tests["SBN", "NVIL", "bound"]
+    assert (found.value, found.stderr, found.n) == (bound.value.item(), bound.stderr.item(), 40)
+    assert (found.dims, found.variant, found.protocol, found.seed, found.threads) == (
+        "3-2",
+        "full",
+        "improved",
+        0,
+        1,
+    )
+    assert found.value != tests["SBN", "wake-sleep", "bound"].value  # control
+    weighted = tests["SBN", "NVIL", "importance_weighted"]
+    exact = exact_log_likelihood(net, data.test).mean().item()
+    assert found.value < weighted.value
+    assert weighted.value == pytest.approx(exact, abs=1e-3)  # 400 samples of at most 32 states
+    assert weighted.note.startswith("400 samples a case, median effective ")
+    mixture = nets[Cell("mixture of Bernoullis 4", "exact", "", 0)].result.best.net
+    likelihood = tests["mixture of Bernoullis", "", "log_likelihood"]
+    assert likelihood.value == pytest.approx(log_prob(mixture, data.test).double().mean().item(), abs=1e-9)
+
+
+def test_measured_once_and_read_again(
+    run: Run, nets: dict[Cell, Measured], data: MnistSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bounds, "measure", None)
+    monkeypatch.setattr(Likelihood, "measure", None)
+    again = train_table(run, data)
+    assert {cell: m.test for cell, m in again.items()} == {cell: m.test for cell, m in nets.items()}
+    more = replace(run, settings=replace(run.settings, importance_samples=7))
+    with pytest.raises(TypeError):  # control: another measurement is made
+        train_table(more, data)
+
+
+def test_a_diverged_net_is_a_row_of_nan(run: Run, data: MnistSplits, tmp_path: Path) -> None:
+    cell = Cell("SBN 3-2", "NVIL", "improved", 0)
+    m = table_cells(run, 60)[cell]
+    wild = replace(m, training=replace(m.training, rate=1e38))
+    measured = measurements.train_and_measure(wild, data, tmp_path, progress="off", threads=1)
+    last = list(table_rows(run, {cell: measured}, data))[-1]
+    assert math.isnan(last.value)
+    assert last.note.startswith("diverged at update ")
+    assert json.loads((tmp_path / measurements.measured_file(wild)).read_text()) == {}
+
+
+def made(row: Any, **changes: Any) -> Row:
+    fields = {
+        "experiment": "nvil_vs_wake_sleep",
+        "protocol": "improved",
+        "profile": "paper",
+        "seconds": 120.0,
+    }
+    return row(**fields | changes)
+
+
+@pytest.fixture
+def table_1(row: Any) -> list[Row]:
+    return [
+        made(
+            row,
+            seed=seed,
+            method=method,
+            variant="full" if method == "NVIL" else "",
+            metric=metric,
+            value=value,
+        )
+        for method, base in (("NVIL", -112.0), ("wake-sleep", -119.0))
+        for seed in (0, 1)
+        for metric, value in (("bound", base - 0.5 * seed), ("importance_weighted", base + 5 + seed))
+    ]
+
+
+def test_summary_stands_beside_the_paper(table_1: list[Row]) -> None:
+    table = table_views.summary(table_1, read_published())
+    assert table["trained by"].tolist() == ["NVIL", "wake-sleep"]
+    line = table.iloc[0]
+    assert (line["paper"], line["ours"], line["seeds"], line["spread"]) == (113.1, 112.25, 2, 0.5)
+    assert line["difference"] == pytest.approx(112.25 - 113.1)
+    assert (line["importance-weighted"], line["minutes"]) == (106.5, 2.0)
+    leads = table_views.leads(table, "NVIL", "wake-sleep").iloc[0]
+    assert leads.tolist() == pytest.approx([120.8 - 113.1, 7.0, 7.0])
+
+
+def test_what_is_not_sound_is_named(table_1: list[Row], data: MnistSplits) -> None:
+    assert "worst: SBN 200, -119.5 nats" in table_views.require_sound(table_1, data)
+    below = [*table_1[:1], table_1[1]._replace(value=-113.0), *table_1[2:]]
+    with pytest.raises(AssertionError, match=r"-113.0 lies below the bound -112.0"):
+        table_views.require_sound(below, data)
+    with pytest.raises(AssertionError, match="no better than independent pixels"):
+        table_views.require_sound([table_1[0]._replace(value=-9e9)], data)
+
+
+def test_pictures_of_each_model(nets: dict[Cell, Measured], run: Run, data: MnistSplits) -> None:
+    drawn = table_views.drawn(nets, "NVIL", 5)
+    assert {name: tuple(images.shape) for name, images in drawn.items()} == {
+        "SBN 3-2": (5, 784),
+        "fDARN 3": (5, 784),
+    }
+    assert table_views.filters(nets, "wake-sleep", 2)["SBN 3-2"].shape == (2, 784)
+    assert bound_tables.architecture("DARN", "autoregressive Q") == Architecture(True, True, True)
