@@ -12,7 +12,7 @@ STAMP  := .venv/.complete
 COMPILE = build/lock/bin/uv pip compile --quiet --all-extras --python-version 3.11 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lab bench lint format lock clean
+.PHONY: help setup reproduce test lab bench readme lint format lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ lab: setup  ## open the notebooks in JupyterLab
 
 bench: setup  ## measure the speed against Pyro, eager autograd and the matrix products alone
 	@$(BIN)/nvil-repro bench
+
+readme: setup  ## write the README's tables again from results/paper
+	@$(BIN)/python -m nvil_repro.reproduction.readme
 
 lint: setup  ## check style, formatting, types, and that notebooks are stripped
 	@$(BIN)/ruff check

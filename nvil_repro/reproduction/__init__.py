@@ -17,7 +17,14 @@ from typing import Any
 _HOMES = {
     name: module
     for module, names in {
-        "figures": ("filters", "image_grid", "learning_curves", "save_figure", "variance_points"),
+        "figures": (
+            "filters",
+            "image_grid",
+            "learning_curves",
+            "save_figure",
+            "variance_curves",
+            "variance_points",
+        ),
         "notebook": ("ParameterError", "Run", "parameters"),
         "profiles": ("EXPERIMENTS", "PROFILES", "PROTOCOLS", "VARIANTS"),
         "naming": ("dims_label", "parse_model"),

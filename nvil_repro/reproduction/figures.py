@@ -145,6 +145,39 @@ def variance_points(
     return grid.figure
 
 
+def variance_curves(rows: Sequence[Row]) -> Figure:
+    """Gradient variance along training, from rows `layer_1_gradient_variance` and so on: a panel a layer, a curve a
+    variant; both axes logarithmic, update 0 drawn at the left edge.
+    """
+    import seaborn
+
+    chosen = [
+        row for row in rows if row.metric.endswith("_gradient_variance") and row.metric.startswith("layer_")
+    ]
+    _need(chosen, "gradient variance along training")
+    table = frame(chosen)
+    later = table.loc[table["updates"] > 0, "updates"]
+    table["updates"] = table["updates"].clip(lower=later.min() / 3 if len(later) else 1)
+    layer = table["metric"].str.extract(r"layer_(\d+)_")[0]
+    table["panel"] = "SBN " + table["dims"] + ", layer " + layer + ", " + table["protocol"]
+    present = [name for name in STROKES if name in set(table["variant"])]
+    grid = seaborn.relplot(
+        table, kind="line", x="updates", y="value", col="panel", col_wrap=min(3, table["panel"].nunique()),
+        hue="variant", style="variant", hue_order=present, style_order=present,
+        palette={name: STROKES[name].colour for name in present},
+        dashes={name: STROKES[name].dashes for name in present},
+        markers={name: STROKES[name].marker for name in present},
+        markeredgecolor="white", height=2.9, aspect=1.25, facet_kws={"sharey": False},
+    )  # fmt: skip
+    grid.set(xscale="log", yscale="log")
+    grid.set_titles("{col_name}")
+    grid.set_axis_labels("parameter updates", "gradient variance")
+    for text in grid.legend.texts:
+        text.set_text(STROKES[text.get_text()].label)
+    _legend_below(grid, table)
+    return grid.figure
+
+
 def filters(weights: Any, dataset: str, shape: tuple[int, int] = (28, 28), columns: int = 20) -> Figure:
     """Weights [H, D] of the visible layer, a picture a hidden unit; red positive, blue negative."""
     pictures = _pictures(weights, shape)

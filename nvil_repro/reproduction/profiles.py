@@ -20,6 +20,7 @@ from nvil_repro.reproduction.rules import (
     Seed,
     Seeds,
     matching,
+    multiple_of,
     one_of,
     positive,
     several,
@@ -69,6 +70,7 @@ Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN
 Columns = Annotated[tuple[str, ...], several(one_of(*COLUMNS))]
 Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
 EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
+Updates = Annotated[tuple[int, ...], several(multiple_of(50))]
 Factors = Annotated[tuple[float, ...], several(positive())]
 Estimators = Annotated[tuple[str, ...], several(one_of(*ESTIMATORS), including="full")]
 Batch = Annotated[int, whole(1, 59_900)]  # as many as there are training cases
@@ -134,6 +136,7 @@ class VarianceReduction:
     bound_samples: BoundSamples
     test_cases: TestCases
     gradient_samples: GradientSamples
+    variance_at: Updates
     binarisation: Binarisation
 
 
@@ -211,6 +214,7 @@ _variance_reduction = VarianceReduction(
     bound_samples=10,
     test_cases=10_000,
     gradient_samples=200,
+    variance_at=(0, 500, 1_500, 5_000),
     binarisation="auto",
 )
 
@@ -294,6 +298,7 @@ EXPERIMENTS = {
                     eval_every=200,
                     test_cases=500,
                     gradient_samples=20,
+                    variance_at=(0, 500),
                 ),
                 "quick": _variance_reduction,
                 "paper": replace(
@@ -304,6 +309,7 @@ EXPERIMENTS = {
                     eval_every=20_000,
                     search_updates=50_000,
                     gradient_samples=1_000,
+                    variance_at=(0, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000),
                 ),
             },
             figures=(
@@ -312,6 +318,7 @@ EXPERIMENTS = {
                     "Validation bound against updates, as in Figure 1; band: range over seeds.",
                 ),
                 Figure("gradient_variance", "Measured variance of the gradient estimate of each variant."),
+                Figure("variance_over_training", "The same while the full method trains, layer by layer."),
             ),
         ),
         Experiment(

@@ -19,8 +19,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 AROUND = {"cli.py"} | {
     f"reproduction/{name}.py"
     for name in (
-        "__init__", "bench_command", "compare", "execute", "figures", "naming", "notebook", "profiles", "project",
-        "provenance", "published", "report", "results", "rules", "run_command", "style", "table_figures",
+        "__init__", "bench_command", "compare", "continuous_claims", "continuous_figures", "execute", "figures",
+        "naming", "notebook", "profiles", "project", "provenance", "published", "readme", "report", "results", "rules",
+        "run_command", "style", "table_figures", "table_views",
     )
 }  # fmt: skip
 

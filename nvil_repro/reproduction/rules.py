@@ -31,6 +31,17 @@ def whole(at_least: int, at_most: int | None = None) -> Rule:
     return Rule(f"a whole number, {limits}", read)
 
 
+def multiple_of(step: int) -> Rule:
+    """A whole number of `step`s, zero among them."""
+
+    def read(value: Any) -> int:
+        if type(value) is not int or value < 0 or value % step:
+            raise ValueError
+        return value
+
+    return Rule(f"a multiple of {step}, or 0", read)
+
+
 def one_of(*names: str) -> Rule:
     """One of the given names."""
 

@@ -15,11 +15,14 @@ from torch import Tensor
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.evaluation.bounds import estimate_bound
 from nvil_repro.evaluation.exact import exact_log_likelihood
+from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_state
+from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models.belief_net import belief_net
 from nvil_repro.reproduction import belief_nets
 from nvil_repro.reproduction.notebook import Run, parameters
 from nvil_repro.reproduction.profiles import PROTOCOLS
 from nvil_repro.reproduction.results import Row
+from nvil_repro.reproduction.variance_over_training import trajectory, variance_along
 from nvil_repro.trees import replica
 
 VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
@@ -211,3 +214,31 @@ def test_first_layer_is_a_picture_a_unit(
     result = results[belief_nets.Panel((3,), "quick")]
     assert belief_nets.first_layer(result.best.net).shape == (3, 30)
     assert Path(run.results_dir).is_dir()
+
+
+def test_a_trajectory_is_the_run_as_it_was_then(run: Run, data: MnistSplits) -> None:
+    settings = belief_nets.train_settings(run, (3, 2), PROTOCOLS["quick"], seeds=(1,))
+    nets = {at: net.prior.clone() for at, net in trajectory(settings, data, (0, 10, 20))}
+    for at in (10, 20):
+        assert torch.equal(
+            nets[at], belief_nets.train(replace(settings, updates=at), data, progress="off").final.prior
+        )
+    assert not torch.equal(nets[10], nets[20])  # control
+
+
+def test_variance_along_training_is_measured_layer_by_layer(run: Run, data: MnistSplits) -> None:
+    along = replace(run, settings=replace(run.settings, variance_at=(0, 10)))
+    rows = list(variance_along(along, data))
+    assert len(rows) == 2 * (1 + 2) * len(VARIANTS)  # points, layers of both networks, variants
+    last = {(r.metric, r.variant): r for r in rows if (r.dims, r.updates) == ("2-3", 10)}
+    net = list(
+        trajectory(belief_nets.train_settings(along, (3, 2), PROTOCOLS["quick"], seeds=(0,)), data, [10])
+    )[0][1]
+    x, ingredients = data.valid[:20], stack_ingredients(VARIANTS)
+    state = settled_state(net, x, ingredients, seed=0)
+    measured = gradient_variance(net, x, state, ingredients, draws=5, seed=0)
+    found = last["layer_1_gradient_variance", "vn"]
+    place = VARIANTS.index("vn")
+    assert found.value == pytest.approx((measured.trace * measured.scale**2)[0, place].item())
+    assert found.value != pytest.approx(measured.trace[0, place].item())  # control: the divisor is not one
+    assert found.value == pytest.approx(last["layer_1_gradient_variance", "none"].value, rel=1e-4)

@@ -89,7 +89,7 @@ def test_tables_share_the_nets_they_have_in_common(tmp_path: Path) -> None:
 
 
 def test_an_entry_for_each_protocol(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="parameter passes = .* an entry for each of the protocols"):
+    with pytest.raises(ValueError, match=r"parameter passes = .* an entry for each of the protocols"):
         make_run(tmp_path, protocols=["literal", "improved"])
     with pytest.raises(ValueError, match=r'a name such as "SBN 200-500"'):
         make_run(tmp_path, models=["SBN 200-"])

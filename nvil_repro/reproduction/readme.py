@@ -1,0 +1,102 @@
+"""The README's tables, generated from the committed rows: `make readme` writes them between their marks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nvil_repro.files import write_atomic
+from nvil_repro.learning.nvil import LABELS
+from nvil_repro.reproduction.belief_nets import final_bounds
+from nvil_repro.reproduction.profiles import EXPERIMENTS
+from nvil_repro.reproduction.project import project_root, results_folder
+from nvil_repro.reproduction.published import Published, read_published
+from nvil_repro.reproduction.results import Row, read_profile
+from nvil_repro.reproduction.table_views import summary
+
+BEGIN, END = "<!-- written by make readme from results/paper -->", "<!-- end of what make readme writes -->"
+
+
+def tables(rows: Sequence[Row], published: Sequence[Published]) -> str:
+    """A Markdown table an experiment that has rows, under its title."""
+    parts = []
+    for name, table in TABLES.items():
+        if own := [row for row in rows if row.experiment == name]:
+            parts.append(
+                f"**{EXPERIMENTS[name].title}**, on {own[0].dataset}, {own[0].device}\n\n{table(own, published)}"
+            )
+    return "\n\n".join(parts)
+
+
+def _bound_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
+    lines = [
+        (
+            line["model"],
+            line["trained by"],
+            line["protocol"],
+            _number(line["paper"], ".1f"),
+            f"{_number(line['ours'], '.1f')} ± {_number(line['stderr'], '.1f')}",
+            _number(line["difference"], "+.1f"),
+            _number(line["importance-weighted"], ".1f"),
+            f"{line['updates'] / 1000:g}k",
+            _number(line["minutes"], ".0f"),
+            f"{line['seeds']}",
+        )
+        for line in summary(rows, published).to_dict("records")
+    ]
+    header = ("model", "trained by", "protocol", "paper", "ours", "difference", "importance-weighted")
+    return _markdown((*header, "updates", "minutes", "seeds"), lines)
+
+
+def _figure_1(rows: Sequence[Row], published: Sequence[Published]) -> str:
+    ends = final_bounds(rows)
+    header = ("validation bound at the end", *(f"SBN {dims}, {protocol}" for protocol, dims in ends.columns))
+    lines = [
+        (LABELS[str(variant)], *(_number(value, ".1f") for value in line))
+        for variant, line in zip(ends.index, ends.to_numpy(), strict=True)
+    ]
+    return _markdown(header, lines)
+
+
+TABLES: Mapping[str, Callable[[Sequence[Row], Sequence[Published]], str]] = {
+    "variance_reduction": _figure_1,
+    "nvil_vs_wake_sleep": _bound_table,
+    "autoregressive_inference": _bound_table,
+}
+
+
+def _number(value: Any, form: str) -> str:
+    return "–" if value is None or math.isnan(value) else format(value, form)
+
+
+def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rule = ["---"] * len(header)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *lines))
+
+
+def renewed(readme: str, section: str) -> str:
+    """The README with `section` between its marks. Errors: `ValueError` if it does not have both, in order."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"README.md must hold the lines {BEGIN} and {END}, in this order")
+    return f"{before}{BEGIN}\n\n{section}\n\n{END}{after}"
+
+
+def paper_section(root: Path) -> str:
+    """`tables` of the committed rows. Errors: `ResultsError` if they are not this project's."""
+    rows = read_profile(results_folder(root, "paper"), "paper", EXPERIMENTS)
+    return tables(rows, read_published(root / "results" / "published.csv"))
+
+
+def main() -> None:
+    """Write the README's tables again."""
+    root = project_root()
+    path = root / "README.md"
+    write_atomic(path, renewed(path.read_text(encoding="utf-8"), paper_section(root)))
+
+
+if __name__ == "__main__":
+    main()

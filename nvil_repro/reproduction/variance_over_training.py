@@ -1,0 +1,66 @@
+"""How the gradient's variance changes while the full method trains, layer by layer: the reason of Figure 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_state
+from nvil_repro.learning.nvil import stack_ingredients
+from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.reproduction.belief_nets import Panel, train_settings
+from nvil_repro.reproduction.naming import dims_label
+from nvil_repro.reproduction.notebook import Run
+from nvil_repro.reproduction.profiles import PROTOCOLS
+from nvil_repro.reproduction.results import Row, result_row
+from nvil_repro.training.belief_nets import BeliefNets
+from nvil_repro.training.progress import Progress
+from nvil_repro.training.settings import TrainSettings
+from nvil_repro.training.threads import one_thread
+
+
+def trajectory(
+    settings: TrainSettings, data: MnistSplits, at: Sequence[int]
+) -> Iterator[tuple[int, BeliefNet]]:
+    """The nets after each of the updates `at`, rising multiples of the chunk, in place: use each before the next."""
+    method = BeliefNets(settings, data.train, data.valid)
+    state, done = method.start(), 0
+    for update in at:
+        while done < update:
+            method.advance(state, done, settings.chunk)
+            done += settings.chunk
+        yield update, state.net
+
+
+def variance_along(run: Run, data: MnistSplits) -> Iterator[Row]:
+    """The variance of each variant's estimate of one gradient after each of the updates `variance_at` of the full
+    method, of the first seed, a row a layer: metric `layer_1_gradient_variance` for the layer next to the pixels. The
+    divisor of variance normalisation is undone, so equal numbers mean equal noise.
+    """
+    s = run.settings
+    panels = [Panel(layers, p) for p in s.protocols if p != "tuned" for layers in s.networks]
+    title = "Variance along training"
+    with one_thread(), Progress(len(panels) * len(s.variance_at), title, unit="point") as progress:
+        for panel in panels:
+            settings = train_settings(run, panel.layers, PROTOCOLS[panel.protocol], seeds=s.seeds[:1])
+            for update, net in trajectory(settings, data, s.variance_at):
+                yield from _rows(run, panel, update, net, data)
+                progress.step(1)
+            progress.report(f"SBN {dims_label(panel.layers)}, {panel.protocol}")
+
+
+def _rows(run: Run, panel: Panel, update: int, net: BeliefNet, data: MnistSplits) -> Iterator[Row]:
+    variants, seed, draws = run.settings.variants, run.settings.seeds[0], run.settings.gradient_samples
+    x, ingredients = data.valid[: PROTOCOLS[panel.protocol].batch], stack_ingredients(run.settings.variants)
+    state = settled_state(net, x, ingredients, seed=seed)
+    measured = gradient_variance(net, x, state, ingredients, draws=draws, seed=seed)
+    undone = measured.scale**2
+    for layer, (values, errors) in enumerate(
+        zip(measured.trace * undone, measured.trace_stderr * undone, strict=True), start=1
+    ):
+        for variant, value, error in zip(variants, values, errors, strict=True):
+            yield result_row(
+                run, dataset=data.dataset, model="SBN", layers=panel.layers, protocol=panel.protocol,
+                variant=variant, seed=seed, metric=f"layer_{layer}_gradient_variance", split="valid", value=value,
+                stderr=error, n=draws, updates=update, threads=1,
+            )  # fmt: skip

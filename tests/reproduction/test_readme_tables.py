@@ -1,0 +1,81 @@
+"""The README's tables are what the committed rows say, and nothing is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nvil_repro.reproduction.compare import load_comparison, to_json
+from nvil_repro.reproduction.notebook import run_hash
+from nvil_repro.reproduction.profiles import EXPERIMENTS
+from nvil_repro.reproduction.published import read_published
+from nvil_repro.reproduction.readme import BEGIN, END, paper_section, renewed, tables
+from nvil_repro.reproduction.results import read_profile, write_results
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPER = ROOT / "results" / "paper"
+COMMITTED = read_profile(PAPER, "paper", EXPERIMENTS)
+
+
+def test_the_readme_is_what_the_committed_rows_say() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert renewed(readme, paper_section(ROOT)) == readme
+    assert renewed(readme, paper_section(ROOT) + "1") != readme  # control
+
+
+def test_committed_rows_are_those_of_the_profile_and_say_where_they_were_made(tmp_path: Path) -> None:
+    assert COMMITTED
+    for row in COMMITTED:
+        experiment = EXPERIMENTS[row.experiment]
+        assert row.settings_hash == run_hash(experiment, experiment.profiles["paper"]), row
+        assert row.device
+        assert row.threads > 0
+        assert row.torch_version
+        assert row.code_version
+        assert "+dirty" not in row.code_version, row
+        assert row.dataset == "mnist-fixed"
+    for name in {row.experiment for row in COMMITTED}:  # text and back
+        rows = [row for row in COMMITTED if row.experiment == name]
+        again = write_results(tmp_path / f"{name}.csv", rows).read_bytes()
+        assert again == (PAPER / f"{name}.csv").read_bytes()
+
+
+def test_the_committed_comparison_is_that_of_the_committed_rows() -> None:
+    assert (PAPER / "comparison.json").read_text(encoding="utf-8") == to_json(
+        load_comparison(ROOT, "paper")
+    ) + "\n"
+
+
+def test_every_committed_experiment_has_its_figures() -> None:
+    for name in {row.experiment for row in COMMITTED}:
+        assert [path for path in EXPERIMENTS[name].products(PAPER) if not path.is_file()] == []
+
+
+def test_tables_by_experiment(row: Any) -> None:
+    rows = [
+        row(
+            experiment="nvil_vs_wake_sleep",
+            profile="paper",
+            protocol="improved",
+            value=-112.34,
+            seconds=600.0,
+        ),
+        row(experiment="variance_reduction", profile="paper", split="valid", value=-113.0, variant="none"),
+    ]
+    text = tables(rows, read_published())
+    assert "| SBN 200 | NVIL | improved | 113.1 | 112.3 ± 0.2 | -0.8 | – | 50k | 10 | 1 |" in text
+    assert "| No baselines & no VN | -113.0 |" in text
+    assert tables([], read_published()) == ""
+
+
+def test_marks_that_are_missing_are_named() -> None:
+    assert renewed(f"a\n{BEGIN}\nold\n{END}\nb", "new") == f"a\n{BEGIN}\n\nnew\n\n{END}\nb"
+    with pytest.raises(ValueError, match="must hold the lines"):
+        renewed(f"a {END} {BEGIN}", "new")
+
+
+def test_the_comparison_is_json() -> None:
+    assert isinstance(json.loads((PAPER / "comparison.json").read_text(encoding="utf-8")), list)
