@@ -231,9 +231,8 @@ def test_variance_along_training_is_measured_layer_by_layer(run: Run, data: Mnis
     rows = list(variance_along(along, data))
     assert len(rows) == 2 * (1 + 2) * len(VARIANTS)  # points, layers of both networks, variants
     last = {(r.metric, r.variant): r for r in rows if (r.dims, r.updates) == ("2-3", 10)}
-    net = list(
-        trajectory(belief_nets.train_settings(along, (3, 2), PROTOCOLS["quick"], seeds=(0,)), data, [10])
-    )[0][1]
+    settings = belief_nets.train_settings(along, (3, 2), PROTOCOLS["quick"], seeds=(0,))
+    ((_, net),) = trajectory(settings, data, [10])
     x, ingredients = data.valid[:20], stack_ingredients(VARIANTS)
     state = settled_state(net, x, ingredients, seed=0)
     measured = gradient_variance(net, x, state, ingredients, draws=5, seed=0)
