@@ -88,7 +88,9 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Experiment:
-    """A notebook, its settings in each profile, what it leaves behind, and the most threads it can use."""
+    """A notebook, its settings in each profile, what it leaves behind, the most threads it can use, and the experiments
+    it waits for, since it reads the nets they have trained.
+    """
 
     name: str
     notebook: str
@@ -96,6 +98,7 @@ class Experiment:
     profiles: Mapping[str, Any]
     figures: tuple[Figure, ...] = ()
     threads: int = 2
+    after: tuple[str, ...] = ()
 
     def products(self, results: Path) -> list[Path]:
         """The files that its notebook leaves in the folder `results`: rows and figures."""
@@ -343,6 +346,7 @@ EXPERIMENTS = {
                 Figure("table_1_samples", "What the nets trained by NVIL draw."),
                 Figure("table_1_filters", "Weights of the visible layer, a picture a hidden unit."),
             ),
+            threads=32,
         ),
         Experiment(
             name="autoregressive_inference",

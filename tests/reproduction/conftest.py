@@ -47,7 +47,7 @@ def toy_notebook(path: Path, experiment: str, body: str = PUBLISH) -> None:
     """A notebook that checks its parameters as the real ones do, then runs `body`."""
     check = "from nvil_repro.reproduction import parameters\n"
     check += f'run = parameters(globals(), "{experiment}")\nprint("ready")'
-    write_notebook(path, 'profile = "smoke"\nupdates = None\nresults_dir = None', check, body)
+    write_notebook(path, 'profile = "smoke"\nbound_samples = None\nresults_dir = None', check, body)
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_a_dead_kernel_is_a_failure(project: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"profile": "smoke", "updates": "false"}, "updates = 'false'"),
+        ({"profile": "smoke", "bound_samples": "false"}, "bound_samples = 'false'"),
         ({"profile": "smoke", "updatse": 3}, 'unknown parameter "updatse"'),
     ],
 )
