@@ -78,7 +78,7 @@ def advance_compiled(
     share out the replicas and change no number.
     """
     replicas, updates, like = len(x), len(rates), net.bias.numpy().dtype
-    constants = np.array([optimiser.decay, optimiser.second_decay, optimiser.epsilon], like)
+    constants = np.array((*optimiser.constants[:3], 0), like)  # its hidden units are no bits
     how = rates.numpy().astype(like), KINDS[optimiser.name], constants
     objective = torch.empty(replicas, updates, dtype=torch.float64)
     arguments = []
@@ -152,18 +152,18 @@ def backward(bits, net, first, second, rate, rule, s):
             if bits[d, b]:
                 close(b, s)
                 s.now[b] = s.before[s.now[b]]
-        ascend(net.weight, d, d + 1, gradient, first.weight, second.weight, rate, rule)
+        ascend(net.weight, d, d + 1, gradient, first.weight, second.weight, gradient[:0], rate, rule)
         clear(gradient)
         differentiate(s.errors[d], net.output[d], gradient, s)
-        ascend(net.output, d, d + 1, gradient, first.output, second.output, rate, rule)
+        ascend(net.output, d, d + 1, gradient, first.output, second.output, gradient[:0], rate, rule)
     clear(gradient)
     for b in range(batch):
         close(b, s)
-    ascend(net.hidden_bias, 0, 1, gradient, first.hidden_bias, second.hidden_bias, rate, rule)
+    ascend(net.hidden_bias, 0, 1, gradient, first.hidden_bias, second.hidden_bias, gradient[:0], rate, rule)
     sums = s.work[1:2, :visible]
     for d in range(visible):
         sums[0, d] = total(s.errors[d])
-    ascend(net.bias, 0, 1, sums, first.bias, second.bias, rate, rule)
+    ascend(net.bias, 0, 1, sums, first.bias, second.bias, gradient[:0], rate, rule)
 
 
 @jit

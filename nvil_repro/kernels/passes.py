@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nvil_repro.kernels.ascent import update, update_lateral
+from nvil_repro.kernels.ascent import uncentred, update, update_lateral
 from nvil_repro.kernels.bernoulli import error_row, sample_row, sample_row_by_unit
 from nvil_repro.kernels.jit import jit
 from nvil_repro.kernels.products import Active, activate, active, add_lateral, affine
@@ -112,7 +112,8 @@ def ascend_model(model, s, nothing, rate, rule):
     """theta += rate sum d log P(x, h), every layer."""
     for i in range(len(model)):
         if model[i].value.lateral.size:
-            update_lateral(s.on[i], s.p_errors[i], model[i], rate, rule, s.work)
+            own = rule if i else uncentred(rule)  # pixels see pixels
+            update_lateral(s.on[i], s.p_errors[i], model[i], rate, own, s.work)
         update(s.on[i + 1], nothing, s.p_errors[i], model[i], rate, rule, s.work)
 
 

@@ -29,7 +29,7 @@ class How(NamedTuple):
 
     rates: np.ndarray  # model, inference, baseline
     kind: int  # the optimiser, one of `KINDS`
-    constants: np.ndarray  # decay, second decay, epsilon
+    constants: np.ndarray  # decay, second decay, epsilon, centre
     switches: np.ndarray  # `Ingredients`, in order
     alpha: float
 
@@ -60,7 +60,7 @@ def replica_plan(plan: Plan, r: int, dtype: torch.dtype) -> How:
     return How(
         np.array([float(rate[r]) for rate in plan.rates], dtype=like),
         KINDS[optimiser.name],
-        np.array([optimiser.decay, optimiser.second_decay, optimiser.epsilon], dtype=like),
+        np.array(optimiser.constants, dtype=like),
         np.array([bool(torch.as_tensor(switch)[r]) for switch in plan.ingredients]),
         plan.alpha,
     )
