@@ -13,6 +13,7 @@ from nvil_repro.evaluation.bounds import Bound
 from nvil_repro.evaluation.weights import weight_chunks
 from nvil_repro.models.arrays import bits
 from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.streams import stream
 
 
 class ImportanceEstimate(NamedTuple):
@@ -68,16 +69,25 @@ def importance_estimate(
     return ImportanceEstimate(estimate.mean(-1), stderr, estimate, torch.cat(effective, -1), samples, n)
 
 
-def whole_set_estimate(bound: Bound, part: Tensor, estimate: ImportanceEstimate) -> tuple[Tensor, Tensor]:
-    """The importance-weighted estimate of all cases from an estimate of a random part: value and stderr, [R], nats.
+def random_part(cases: int, count: int) -> Tensor:
+    """Indices of `count` of `cases` cases at random, by a pinned seed; all of them if there are no more."""
+    return torch.from_numpy(stream(0, "importance cases").permutation(cases)[:count])
 
-    `bound` is of all N cases, `estimate` of the cases with the indices `part` [M]: the mean bound plus the part's mean
-    gain, a difference estimator. The gain varies far less between cases than log P(x), so a tenth of the cases
-    costs next to no precision. The stderr counts both means as independent, which the part being few makes nearly so.
-    Errors: `ValueError` if `part` and the estimate disagree.
+
+def whole_set_estimate(bound: Bound, part: Tensor, estimate: ImportanceEstimate) -> tuple[Tensor, Tensor]:
+    """The importance-weighted estimate of all N cases from that of a random part of them: value and stderr, [R], nats.
+
+    `estimate` is of the cases with the indices `part` [M]. To the mean bound of all cases it adds the part's mean gain
+    over its own bound, a difference estimator: the gain varies far less between cases than log P(x). The
+    variance is var(bound)/N + var(gain)/M + 2 cov(bound, gain)/N; with M = N that of the mean estimate.
+    Errors: `ValueError` if `part` and the estimate disagree, or hold fewer than two cases.
     """
-    if len(part) != estimate.n:
-        raise ValueError(f"{len(part)} indices for an estimate of {estimate.n} cases")
-    gain = estimate.per_case - bound.per_case[:, part]
-    stderr = (bound.stderr**2 + gain.var(-1) / len(part)).sqrt()
-    return bound.value + gain.mean(-1), stderr
+    if len(part) != estimate.n or len(part) < 2:
+        raise ValueError(
+            f"{len(part)} indices for an estimate of {estimate.n} cases: expected as many, at least two"
+        )
+    own = bound.per_case[:, part]
+    gain = estimate.per_case - own
+    covariance = ((own - own.mean(-1, True)) * (gain - gain.mean(-1, True))).sum(-1) / (len(part) - 1)
+    variance = bound.stderr**2 + gain.var(-1) / len(part) + 2 * covariance / bound.n
+    return bound.value + gain.mean(-1), variance.clamp(min=0).sqrt()

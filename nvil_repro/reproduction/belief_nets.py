@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.data.mnist import MnistSplits, held_out
 from nvil_repro.evaluation.bounds import estimate_bound
 from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_state
 from nvil_repro.learning.nvil import stack_ingredients
@@ -22,7 +22,6 @@ from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.profiles import PROTOCOLS, VARIANTS, Protocol
 from nvil_repro.reproduction.results import Row, frame, result_row
 from nvil_repro.reproduction.runs import protocol_settings, run_folder
-from nvil_repro.streams import stream
 from nvil_repro.training.advance import TrainState
 from nvil_repro.training.belief_nets import train
 from nvil_repro.training.loop import TrainResult
@@ -260,18 +259,6 @@ def _last(rows: Iterable[Row]) -> pandas.DataFrame:
     """The last validation row of every replica."""
     table = frame(row for row in rows if row.metric == "bound" and row.split == "valid")
     return table.loc[table.groupby(["protocol", "dims", "variant", "seed"], sort=False)["updates"].idxmax()]
-
-
-def held_out(data: MnistSplits, cases: int) -> Tensor:
-    """Test cases [N, D]: all of them, or a random `cases` by a pinned seed.
-
-    Random, because the fixed binarisation's file is in no random order: its first 1,000 cases are harder by 50 nats.
-    Errors: `ValueError` if there are not so many.
-    """
-    if cases > len(data.test):
-        raise ValueError(f"test_cases={cases}: {data.dataset} has {len(data.test):,} test cases")
-    order = stream(0, "held-out cases").permutation(len(data.test)) if cases < len(data.test) else slice(None)
-    return data.test[order][:cases]
 
 
 def independent_pixels(train: Tensor, test: Tensor) -> float:

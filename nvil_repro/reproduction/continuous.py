@@ -13,17 +13,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.data.mnist import MnistSplits, held_out
 from nvil_repro.evaluation.general_bounds import bound_of, general_weights, importance_of
 from nvil_repro.evaluation.general_variance import general_variance, settled_signals
-from nvil_repro.evaluation.importance import whole_set_estimate
+from nvil_repro.evaluation.importance import random_part, whole_set_estimate
 from nvil_repro.learning.estimators import ESTIMATORS, PATHWISE, Nets
 from nvil_repro.learning.nvil import VARIANTS
-from nvil_repro.reproduction.belief_nets import held_out
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.results import Row, result_row
 from nvil_repro.reproduction.runs import run_folder
-from nvil_repro.streams import normals, stream
+from nvil_repro.streams import normals
 from nvil_repro.training.general import GeneralNets, GeneralSettings, GeneralState, train
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.progress import Progress
@@ -130,7 +129,7 @@ def _test_rows(
         yield row(metric="bound", value=math.nan, note=f"diverged at update {min(result.diverged.values())}")
         return
     bound = bound_of(general_weights(nets, x, s.bound_samples, seed=cell.seed, name="test"))
-    part = torch.from_numpy(stream(0, "importance cases").permutation(len(x))[: s.importance_cases])
+    part = random_part(len(x), s.importance_cases)
     weighted = importance_of(
         general_weights(nets, x[part], s.importance_samples, seed=cell.seed, name="importance")
     )

@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import torch
-
-from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.data.mnist import MnistSplits, held_out
 from nvil_repro.evaluation.bounds import estimate_bound
-from nvil_repro.evaluation.importance import importance_estimate, whole_set_estimate
+from nvil_repro.evaluation.importance import importance_estimate, random_part, whole_set_estimate
 from nvil_repro.files import settings_hash, write_atomic
 from nvil_repro.models.mixture import log_prob as mixture_log_prob
 from nvil_repro.models.nade import log_prob as nade_log_prob
-from nvil_repro.reproduction.belief_nets import held_out
 from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.reproduction.runs import multiply_adds
-from nvil_repro.streams import stream
 from nvil_repro.training import belief_nets, mixture, nade
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.settings import TrainSettings
@@ -50,7 +46,7 @@ class Measurement(Protocol):
 
     @property
     def name(self) -> str:
-        """Names all that can change the numbers, given the training."""
+        """Names what can change the numbers, given the training: sizes, and the code of what `measure` calls."""
 
     def train(self, data: MnistSplits, folder: Path, **options: Any) -> TrainResult[Any]: ...
     def measure(self, net: Any, data: MnistSplits) -> Numbers: ...
@@ -74,7 +70,8 @@ class Bounds:
     @property
     def name(self) -> str:
         sizes = (self.bound_samples, self.test_cases, self.importance_samples, self.importance_cases)
-        return settings_hash({"sizes": sizes, "code": code_hash(of="evaluation/importance.py")})
+        code = [code_hash(of=module) for module in ("evaluation/importance.py", "data/mnist.py")]
+        return settings_hash({"sizes": sizes, "code": code})
 
     def train(self, data: MnistSplits, folder: Path, **options: Any) -> TrainResult[Any]:
         return belief_nets.train(self.training, data, folder, **options)
@@ -82,7 +79,7 @@ class Bounds:
     def measure(self, net: Any, data: MnistSplits) -> Numbers:
         x, seed = held_out(data, self.test_cases), self.training.seeds[0]
         bound = estimate_bound(net, x, samples=self.bound_samples, seed=seed, name="test")
-        part = torch.from_numpy(stream(0, "importance cases").permutation(len(x))[: self.importance_cases])
+        part = random_part(len(x), self.importance_cases)
         weighted = importance_estimate(net, x[part], self.importance_samples, seed=seed)
         value, stderr = whole_set_estimate(bound, part, weighted)
         effective = weighted.effective_samples.median().item()
@@ -118,7 +115,8 @@ class Likelihood:
 
     @property
     def name(self) -> str:
-        return settings_hash({"cases": self.test_cases, "code": code_hash(of=self.module)})
+        code = [code_hash(of=module) for module in (self.module, "data/mnist.py")]
+        return settings_hash({"cases": self.test_cases, "code": code})
 
     def train(self, data: MnistSplits, folder: Path, **options: Any) -> TrainResult[Any]:
         if isinstance(self.training, mixture.MixtureSettings):

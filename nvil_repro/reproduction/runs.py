@@ -44,7 +44,7 @@ def protocol_settings(
         architecture=architecture,
         method="wake-sleep" if asleep else "nvil",
         seeds=tuple(seeds),
-        optimiser=Optimiser(how.optimiser, decay=how.momentum),
+        optimiser=Optimiser(how.optimiser, centre=how.centre),
         rate=how.wake_sleep_rate if asleep else how.rate,
         inference_rate=inference_rate,
         baseline_rate=inference_rate,

@@ -159,7 +159,7 @@ def _prune(folder: Path, last: str = "~") -> None:
         for path in folder.glob(pattern):
             if path.stem not in kept:
                 path.unlink()
-    for path in folder.glob(".checkpoint-*.tmp"):
+    for path in folder.glob(".*.tmp"):
         path.unlink()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
@@ -20,6 +20,7 @@ from nvil_repro.training.early_stopping import Best, consider, no_best_yet, stop
 from nvil_repro.training.history import publish, summary
 from nvil_repro.training.method import Estimate, Method, Schedule, State
 from nvil_repro.training.progress import Progress
+from nvil_repro.training.threads import one_thread
 from nvil_repro.trees import copy_replicas, leaves, restore
 
 
@@ -107,7 +108,7 @@ def run(
         if folder is not None:
             checkpoints.require_safetensors()
             stack.enter_context(folder_lock(folder))
-        stack.enter_context(_one_thread())
+        stack.enter_context(one_thread())
         now = _begin(method, settings, folder)
         if not _finished(now, schedule):
             bar = stack.enter_context(Progress(schedule.updates, title, done=now.update, style=progress))
@@ -216,13 +217,3 @@ def _first_not_finite(objective: Tensor) -> Iterator[tuple[int, int]]:
     bad = ~torch.isfinite(objective)
     for replica in bad.any(0).nonzero().flatten().tolist():
         yield replica, int(bad[:, replica].int().argmax())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -13,7 +13,7 @@ import torch
 from nvil_repro.data import catalogue, mnist
 from nvil_repro.data.content import DataFile, DataUnavailableError, Source
 from nvil_repro.data.formats import write_idx
-from nvil_repro.data.mnist import binarise, load_mnist, load_mnist_images
+from nvil_repro.data.mnist import MnistSplits, binarise, held_out, load_mnist, load_mnist_images
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (8, 28, 28), dtype=np.uint8)
@@ -152,3 +152,15 @@ def test_unknown_choices_are_answered_with_the_known_ones() -> None:
         load_mnist(split="paper")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown binarisation 'random'; choose one of fixed, pinned, auto"):
         load_mnist(binarisation="random")  # type: ignore[arg-type]
+
+
+def test_held_out_cases_are_a_fixed_random_subset() -> None:
+    numbered = torch.arange(40)[:, None].expand(40, 30)
+    splits = MnistSplits(numbered, numbered, numbered, "toy")
+    some = held_out(splits, 10)[:, 0].tolist()
+    assert len(set(some)) == 10
+    assert some == held_out(splits, 10)[:, 0].tolist()
+    assert some != list(range(10))
+    assert torch.equal(held_out(splits, 40), numbered)
+    with pytest.raises(ValueError, match="test_cases=41: toy has 40 test cases"):
+        held_out(splits, 41)

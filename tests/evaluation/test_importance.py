@@ -127,20 +127,32 @@ def test_input_that_does_not_fit_is_named():
 
 
 def test_a_part_stands_for_the_whole_where_the_gain_is_the_same() -> None:
-    """If every case gains alike, a part of them gives the estimate of all; if not, the standard error says so."""
     per_case = torch.tensor([[-3.0, -5.0, -4.0, -10.0]], dtype=torch.float64)
-    bound = Bound(per_case.mean(-1), torch.tensor([0.3]), torch.tensor([0.1]), 4, per_case)
-    part = torch.tensor([3, 0])
+    bound = Bound(per_case.mean(-1), per_case.std(-1) / 2, per_case[0, :1], 4, per_case)
 
-    def estimate(gain: list[float]) -> ImportanceEstimate:
+    def estimate(part: torch.Tensor, gain: list[float]) -> ImportanceEstimate:
         values = per_case[:, part] + torch.tensor([gain])
-        return ImportanceEstimate(values.mean(-1), values.mean(-1), values, values, 5, 2)
+        return ImportanceEstimate(values.mean(-1), values.std(-1) / 2, values, values, 5, len(part))
 
-    value, stderr = whole_set_estimate(bound, part, estimate([2.0, 2.0]))
+    part = torch.tensor([3, 0])
+    value, stderr = whole_set_estimate(bound, part, estimate(part, [2.0, 2.0]))
     assert value.item() == pytest.approx(per_case.mean().item() + 2)
-    assert stderr.item() == pytest.approx(0.3)
-    value, stderr = whole_set_estimate(bound, part, estimate([1.0, 3.0]))
+    assert stderr.item() == pytest.approx(bound.stderr.item())
+    value, _ = whole_set_estimate(bound, part, estimate(part, [1.0, 3.0]))
     assert value.item() == pytest.approx(per_case.mean().item() + 2)
-    assert stderr.item() == pytest.approx(math.sqrt(0.3**2 + 2 / 2))
-    with pytest.raises(ValueError, match="3 indices for an estimate of 2 cases"):
-        whole_set_estimate(bound, torch.arange(3), estimate([2.0, 2.0]))
+    everything = torch.arange(4)
+    direct = estimate(everything, [1.0, 3.0, 0.5, 6.0])
+    value, stderr = whole_set_estimate(bound, everything, direct)
+    assert value.item() == pytest.approx(direct.value.item())
+    assert stderr.item() == pytest.approx(direct.stderr.item())
+    assert stderr.item() != pytest.approx(bound.stderr.item())  # control
+    for wrong in (torch.arange(3), torch.arange(1)):
+        with pytest.raises(ValueError, match="as many, at least two"):
+            whole_set_estimate(bound, wrong, estimate(part, [2.0, 2.0]))
+
+
+def test_a_random_part_is_pinned() -> None:
+    part = importance.random_part(50, 10)
+    assert len(set(part.tolist())) == 10
+    assert part.tolist() == importance.random_part(50, 10).tolist() != list(range(10))
+    assert sorted(importance.random_part(5, 10).tolist()) == list(range(5))

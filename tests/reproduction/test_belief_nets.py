@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from torch import Tensor
 
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.evaluation.bounds import estimate_bound
@@ -160,18 +159,6 @@ def test_independent_pixels_are_a_net_without_weights(data: MnistSplits) -> None
     exact = exact_log_likelihood(net, data.test).mean().item()
     assert belief_nets.independent_pixels(data.train, data.test) == pytest.approx(exact, abs=1e-12)
     assert belief_nets.independent_pixels(data.test, data.test) != pytest.approx(exact, abs=1e-3)  # control
-
-
-def test_held_out_cases_are_a_fixed_random_subset(data: MnistSplits) -> None:
-    numbered: Tensor = torch.arange(40)[:, None].expand(40, 30)
-    splits = data._replace(test=numbered)
-    some = belief_nets.held_out(splits, 10)[:, 0].tolist()
-    assert len(set(some)) == 10
-    assert some == belief_nets.held_out(splits, 10)[:, 0].tolist()
-    assert some != list(range(10))
-    assert torch.equal(belief_nets.held_out(splits, 40), numbered)
-    with pytest.raises(ValueError, match="test_cases=41: toy has 40 test cases"):
-        belief_nets.held_out(splits, 41)
 
 
 def tuned(run: Run) -> Run:
