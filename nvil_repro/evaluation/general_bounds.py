@@ -20,7 +20,8 @@ from nvil_repro.learning.estimators import Nets
 def general_weights(nets: Nets, x: Tensor, samples: int, *, seed: int = 0, name: str = "bound") -> Tensor:
     """log P(x, h) - log Q(h | x) of `samples` draws h ~ Q(h | x) for every case of x [N, D], in nats: [N, S] float64.
 
-    Memory is that of S samples of one case, whatever N. Errors: `ValueError` if `samples` is not positive.
+    Beside the result, memory is that of S samples of a few cases, whatever N.
+    Errors: `ValueError` if `samples` is not positive.
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")

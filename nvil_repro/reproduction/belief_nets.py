@@ -62,11 +62,15 @@ def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result]:
     for panel in (Panel(layers, protocol) for protocol in s.protocols for layers in s.networks):
         how, changes = PROTOCOLS[panel.protocol], {}
         if panel.protocol == "tuned":
-            found = search(run, panel.layers, data)
-            changes["rate_scale"] = {variant: max(by, key=by.__getitem__) for variant, by in found.items()}
+            changes["rate_scale"] = best_factors(search(run, panel.layers, data))
         settings = train_settings(run, panel.layers, how, variants=s.variants, seeds=s.seeds, **changes)
         results[panel] = _train_panel(run, panel, settings, data)
     return results
+
+
+def best_factors(found: Mapping[str, Mapping[float, float]]) -> dict[str, float]:
+    """Each variant's best factor in a `search`."""
+    return {variant: max(by, key=by.__getitem__) for variant, by in found.items()}
 
 
 def search(run: Run, layers: Sequence[int], data: MnistSplits) -> dict[str, dict[float, float]]:
@@ -101,7 +105,7 @@ def train_settings(run: Run, layers: Sequence[int], how: Protocol, **changes: An
 
 
 def panel_rows(run: Run, results: Mapping[Panel, Result], data: MnistSplits) -> list[Row]:
-    """All rows of Figure 1: curves, test bounds of the full method, gradient variances."""
+    """All rows of Figure 1: curves, test bounds of the full method, gradient variances, the search of "tuned"."""
     rows: list[Row] = []
     with Progress(len(results), "Measuring", unit="panel") as progress:
         for panel, result in results.items():
@@ -110,7 +114,19 @@ def panel_rows(run: Run, results: Mapping[Panel, Result], data: MnistSplits) -> 
             rows += variance_rows(run, result, data, *panel)
             progress.step(1)
             progress.report(f"SBN {dims_label(panel.layers)}, {panel.protocol}")
-    return rows
+    return [*rows, *search_rows(run, data)]
+
+
+def search_rows(run: Run, data: MnistSplits) -> Iterator[Row]:
+    """What `search` found, from its finished runs: metric `search_bound`, the note says the factor."""
+    s = run.settings
+    for layers in s.networks if "tuned" in s.protocols else ():
+        row = _rows_of(run, data.dataset, layers, "tuned")
+        for variant, by in search(run, layers, data).items():
+            for factor, value in by.items():
+                note = f"rates x {factor:g}" + ", diverged" * math.isinf(value)
+                common = {"seed": s.seeds[0], "updates": s.search_updates, "split": "valid"}
+                yield row(variant=variant, metric="search_bound", value=value, note=note, **common)
 
 
 def history_rows(
@@ -203,7 +219,9 @@ def replicas(result: Result) -> list[Replica]:
 
 def final_bounds(rows: Iterable[Row]) -> pandas.DataFrame:
     """The validation bound at the end, variants down, a column a protocol and network: mean over seeds, nats."""
-    return _last(rows).pivot_table(index="variant", columns=["protocol", "dims"], values="value", sort=False)
+    return _last(rows).pivot_table(
+        index="variant", columns=["protocol", "dims"], values="value", sort=False, dropna=False
+    )
 
 
 def variance_table(rows: Iterable[Row]) -> pandas.DataFrame:
@@ -212,6 +230,24 @@ def variance_table(rows: Iterable[Row]) -> pandas.DataFrame:
     return table.pivot_table(
         index="variant", columns=["metric", "protocol", "dims"], values="value", aggfunc="median", sort=False
     )
+
+
+def search_table(rows: Iterable[Row]) -> pandas.DataFrame:
+    """The search of "tuned": validation bounds, nats, networks and variants down, factors of the literal rates across,
+    the last column the best one, and whether it is the smallest or largest tried. Empty without "tuned".
+    """
+    table = frame(row for row in rows if row.metric == "search_bound")
+    table["factor"] = table["note"].str.extract(r"x ([^ ,]+)")[0].astype(float)
+    table = table.pivot_table(
+        index=["dims", "variant"], columns="factor", values="value", sort=False, dropna=False
+    )
+    if not table.empty:
+        best, ends = (
+            table.idxmax(axis="columns"),
+            {min(table): ", smallest tried", max(table): ", largest tried"},
+        )
+        table["best"] = [f"{factor:g}{ends.get(factor, '')}" for factor in best]
+    return table
 
 
 def paper_order(rows: Iterable[Row]) -> pandas.DataFrame:

@@ -19,16 +19,9 @@ from nvil_repro.reproduction.measurements import (
 )
 from nvil_repro.reproduction.naming import parse_model
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.profiles import PROTOCOLS
+from nvil_repro.reproduction.profiles import AUTOREGRESSIVE, NVIL, PROTOCOLS, WAKE_SLEEP
 from nvil_repro.reproduction.results import Row, result_row
-from nvil_repro.reproduction.runs import (
-    AUTOREGRESSIVE,
-    LIKELIHOOD,
-    NVIL,
-    WAKE_SLEEP,
-    protocol_settings,
-    run_folder,
-)
+from nvil_repro.reproduction.runs import LIKELIHOOD, protocol_settings, run_folder
 from nvil_repro.training.mixture import MixtureSettings
 from nvil_repro.training.nade import NadeSettings
 from nvil_repro.training.together import Job, train_together
@@ -139,13 +132,13 @@ def table_rows(run: Run, nets: Mapping[Cell, Measured], data: MnistSplits) -> It
             yield row(metric=metric, value=value, stderr=stderr, n=n, note=note, **common)
         if not test:
             note = f"diverged at update {min(result.diverged.values())}"
-            yield row(metric="bound", value=math.nan, note=note, **common)
+            yield row(metric=result.history[0]["metric"], value=math.nan, note=note, **common)
 
 
 def _rows_of(run: Run, cell: Cell, dataset: str) -> Callable[..., Row]:
     kind, layers = parse_model(cell.model)
     method, variant = {WAKE_SLEEP: (WAKE_SLEEP, ""), LIKELIHOOD: ("", "")}.get(cell.column, (NVIL, "full"))
-    if AUTOREGRESSIVE in run.settings.columns:
+    if variant and AUTOREGRESSIVE in run.settings.columns:
         variant = INFERENCE[cell.column == AUTOREGRESSIVE]
     return partial(
         result_row, run, dataset=dataset, model=kind, layers=layers, method=method, variant=variant,

@@ -73,7 +73,9 @@ def train_nets(run: Run, data: MnistSplits) -> dict[Cell, Trained]:
                     recipe, s.updates, (estimator,), (seed,), s.rate, s.batch, s.eval_every, s.bound_samples
                 )
                 title = f"{model}, {estimator}, seed {seed}"
-                folder = run_folder(run, data.dataset, title, settings, "training/general.py")
+                folder = run_folder(
+                    run, data.dataset, title, settings, "training/general.py", "training/recipes.py"
+                )
                 cost = 3.0 * s.batch * _weights(recipe, data)
                 jobs[Cell(model, estimator, seed)] = Job(train, settings, folder, title, s.updates, cost)
     results: dict[Cell, TrainResult[GeneralState]] = train_together(jobs, data)

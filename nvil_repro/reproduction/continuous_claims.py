@@ -36,7 +36,8 @@ def require_claims(rows: Sequence[Row], floor: float) -> str:
     """
     table = frame(row for row in rows if (row.split, row.metric) == ("test", "bound"))
     bound = table.fillna({"value": -math.inf}).groupby(["model", "variant"])["value"].mean()
-    gaussian, noise = bound[GAUSSIAN], variance_table(rows)[GAUSSIAN]
+    gaussian, noise = bound[GAUSSIAN], variance_table(rows).reindex(columns=[GAUSSIAN])[GAUSSIAN]
+    noise = noise.reindex(["none", "full", "pathwise"])  # NaN, above nothing, where a net diverged
     claims = [
         (f"{model}: NVIL above independent pixels + 20 nats", bound[model, "full"], floor + 20)
         for model in (GAUSSIAN, DEEP)

@@ -74,25 +74,26 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 @cache
-def code_hash(package: Path = PACKAGE, of: str | None = None) -> str:
+def code_hash(package: Path = PACKAGE, of: tuple[str, ...] = ()) -> str:
     """Eight hex digits that change when code that can move a number changes: every module but those that
     arrange and show (their part in a result is its settings), without comments, docstrings and layout.
-    With `of`, say "training/belief_nets.py", that module and what it imports, however indirectly.
+    With `of`, say ("training/belief_nets.py",), those modules and what they import, however indirectly.
     """
     files = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
     digest = hashlib.sha256()
-    for name in sorted(files if of is None else imported(package, of)):
+    for name in sorted(imported(package, *of) if of else files):
         if name not in AROUND:
             digest.update(f"{name}\n{meaning((package / name).read_text())}\n".encode())
     return digest.hexdigest()[:8]
 
 
-def imported(package: Path, name: str) -> set[str]:
-    """A module of the package and all modules of the package that it imports, wherever in their source.
+def imported(package: Path, *names: str) -> set[str]:
+    """Modules of the package and all modules of the package that they import, wherever in their source.
 
     Errors: `FileNotFoundError` if there is no such module.
     """
-    found, waiting = set(), {name}
+    found: set[str] = set()
+    waiting = set(names)
     while waiting:
         found |= waiting
         waiting = {other for name in waiting for other in _imports(package, name)} - found

@@ -39,14 +39,24 @@ def _bound_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
             _number(line["paper"], ".1f"),
             f"{_number(line['ours'], '.1f')} ± {_number(line['stderr'], '.1f')}",
             _number(line["difference"], "+.1f"),
-            _number(line["importance-weighted"], ".1f"),
+            _number(line["spread"], ".2f"),
+            f"{_number(line['importance-weighted'], '.1f')} ± {_number(line['its stderr'], '.1f')}",
             f"{line['updates'] / 1000:g}k",
             _number(line["minutes"], ".0f"),
             f"{line['seeds']}",
         )
         for line in summary(rows, published).to_dict("records")
     ]
-    header = ("model", "trained by", "protocol", "paper", "ours", "difference", "importance-weighted")
+    header = (
+        "model",
+        "trained by",
+        "protocol",
+        "paper",
+        "ours",
+        "difference",
+        "spread",
+        "importance-weighted",
+    )
     return _markdown((*header, "updates", "minutes", "seeds"), lines)
 
 
@@ -82,7 +92,7 @@ def renewed(readme: str, section: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"README.md must hold the lines {BEGIN} and {END}, in this order")
-    return f"{before}{BEGIN}\n\n{section}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{section}\n\n{END}{after}" if section else f"{before}{BEGIN}\n\n{END}{after}"
 
 
 def paper_section(root: Path) -> str:

@@ -9,12 +9,11 @@ from typing import Any
 
 from nvil_repro.models.belief_net import SBN, Architecture
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.profiles import COLUMNS, Protocol
+from nvil_repro.reproduction.profiles import NVIL, WAKE_SLEEP, Protocol
 from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import TrainSettings
 
-NVIL, WAKE_SLEEP, AUTOREGRESSIVE = COLUMNS
 LIKELIHOOD = "exact"  # the column of models whose likelihood is
 CASES_A_CHUNK = 1_000  # in one call of the engine: minibatches and uniforms of this many stay in cache
 
@@ -56,22 +55,24 @@ def protocol_settings(
     )
 
 
-def run_folder(
-    run: Run, dataset: str, label: str, settings: Any, module: str = "training/belief_nets.py"
-) -> Path:
-    """Where a training by `module`, its settings with a `hash`, keeps its checkpoints: a folder for each data set,
+def run_folder(run: Run, dataset: str, label: str, settings: Any, *modules: str) -> Path:
+    """Where a training by `modules`, its settings with a `hash`, keeps its checkpoints: a folder for each data set,
     settings and version of the code, so nothing stale is resumed, and experiments that train the same net share it.
     """
     name = label.replace(", ", "-").replace(" ", "-")
-    return run.results_dir / "runs" / f"{name}-{dataset}-{settings.hash}-{code_hash(of=module)}"
+    code = code_hash(of=modules or ("training/belief_nets.py",))
+    return run.results_dir / "runs" / f"{name}-{dataset}-{settings.hash}-{code}"
 
 
 def multiply_adds(settings: TrainSettings, visible: int = 784) -> float:
-    """Multiply-adds of an update, about: forward and gradient of every layer of P, Q and the baselines."""
+    """Multiply-adds of an update, about: every layer of P and Q forward, once more in wake-sleep's dreams, and its
+    gradient; of the baselines likewise.
+    """
     sizes = (visible, *settings.layers)
     units = [above + (settings.method == "nvil") * settings.baseline_units / 2 for above in settings.layers]
     dense = sum(2 * below * above for below, above in zip(sizes, units, strict=False))
     lateral = settings.layers[-1] ** 2 * settings.architecture.prior
     lateral += visible**2 * settings.architecture.visible
     lateral += sum(size**2 for size in settings.layers) * settings.architecture.inference
-    return 2 * settings.batch_size * len(settings.replicas) * (dense + lateral)
+    products = 3 if settings.method == "wake-sleep" else 2
+    return products * settings.batch_size * len(settings.replicas) * (dense + lateral)

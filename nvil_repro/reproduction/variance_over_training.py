@@ -35,18 +35,20 @@ def trajectory(
 def variance_along(run: Run, data: MnistSplits) -> Iterator[Row]:
     """The variance of each variant's estimate of one gradient after each of the updates `variance_at` of the full
     method, of the first seed, a row a layer: metric `layer_1_gradient_variance` for the layer next to the pixels. The
-    divisor of variance normalisation is undone, so equal numbers mean equal noise.
+    divisor of variance normalisation is undone, so equal numbers mean equal noise. Trained anew for the purpose, and
+    from the start after an interruption; "tuned" is left out, as each of its variants has a protocol of its own.
     """
     s = run.settings
+    at = [update for update in s.variance_at if update <= s.updates]
     panels = [Panel(layers, p) for p in s.protocols if p != "tuned" for layers in s.networks]
     title = "Variance along training"
-    with one_thread(), Progress(len(panels) * len(s.variance_at), title, unit="point") as progress:
+    with one_thread(), Progress(len(panels) * len(at), title, unit="point") as progress:
         for panel in panels:
             settings = train_settings(run, panel.layers, PROTOCOLS[panel.protocol], seeds=s.seeds[:1])
-            for update, net in trajectory(settings, data, s.variance_at):
+            for update, net in trajectory(settings, data, at):
                 yield from _rows(run, panel, update, net, data)
                 progress.step(1)
-            progress.report(f"SBN {dims_label(panel.layers)}, {panel.protocol}")
+                progress.report(f"SBN {dims_label(panel.layers)}, {panel.protocol}, update {update:,}")
 
 
 def _rows(run: Run, panel: Panel, update: int, net: BeliefNet, data: MnistSplits) -> Iterator[Row]:

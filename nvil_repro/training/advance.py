@@ -78,8 +78,8 @@ def advance(
 
 @contextmanager
 def denormals_as_zero() -> Iterator[None]:
-    """In this thread and those it starts: the moments of idle weights decay into denormal numbers, on which a CPU
-    is up to a hundred times slower.
+    """In this thread and, where threads inherit its floating-point flags (Linux), those it starts: the moments of idle
+    weights decay into denormal numbers, on which a CPU is up to a hundred times slower.
     """
     before = (torch.tensor(1e-39) * 1).item() == 0  # torch tells no other way
     torch.set_flush_denormal(True)

@@ -18,12 +18,14 @@ from torch.optim.adam import adam
 from nvil_repro.data.minibatches import minibatch_indices
 from nvil_repro.evaluation.general_bounds import bound_of, general_weights
 from nvil_repro.files import settings_hash
-from nvil_repro.learning.estimators import Nets
+from nvil_repro.learning.estimators import ESTIMATORS, Nets
 from nvil_repro.learning.nvil import SignalState, signal_state
 from nvil_repro.training import loop
 from nvil_repro.training.belief_nets import Splits
+from nvil_repro.training.likelihood import check_settings
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.method import Estimate, Replica, Schedule
+from nvil_repro.training.settings import SettingsError
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,15 @@ class GeneralSettings:
     eval_every: int = 1_000
     validation_samples: int = 10
     checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Errors: `SettingsError`."""
+        check_settings(self, {"batch_size": 1, "rate": 0.0, "validation_samples": 2})
+        for name in self.estimators:
+            if name not in ESTIMATORS:
+                raise SettingsError(
+                    f"estimators={self.estimators!r}: expected any of {', '.join(ESTIMATORS)}"
+                )
 
     @property
     def chunk(self) -> int:

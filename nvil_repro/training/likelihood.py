@@ -33,13 +33,14 @@ class Settings(Protocol):
 
 
 def check_settings(settings: Any, least: Mapping[str, float]) -> None:
-    """Refuse what cannot be: `seeds`, `dtype`, `patience`, and every name of `least` below its least value.
+    """Refuse what cannot be: `seeds`, `dtype` and `patience` where it has them, and every name of `least` below its
+    least value.
 
     Where that is an integer the setting must be one; the schedule evaluates between chunks.
     Errors: `SettingsError`.
     """
     limits = dict(least) | {"updates": 1, "eval_every": 1, "checkpoint_seconds": 0.0}
-    if settings.patience is not None:
+    if getattr(settings, "patience", None) is not None:
         limits["patience"] = 1
     for name, limit in limits.items():
         value, kind = getattr(settings, name), int if isinstance(limit, int) else (int, float)
@@ -51,7 +52,7 @@ def check_settings(settings: Any, least: Mapping[str, float]) -> None:
     whole = isinstance(seeds, tuple) and all(type(seed) is int and seed >= 0 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise SettingsError(f"seeds={seeds!r}: expected different integers of at least 0; for example (0, 1)")
-    if settings.dtype not in DTYPES:
+    if getattr(settings, "dtype", "float32") not in DTYPES:
         raise SettingsError(f"dtype={settings.dtype!r}: expected one of {', '.join(DTYPES)}")
     chunk = settings.schedule.chunk
     if settings.eval_every % chunk:

@@ -66,6 +66,7 @@ def _train_in_processes(jobs: Sequence[Job], data: Any, workers: int, progress: 
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     costliest_first = sorted(jobs, key=_cost, reverse=True)
+    # By plain pickle, to processes of our own: torch's way through shared memory is too small in some containers.
     arguments = (pickle.dumps(data), stop, os.getpid())
     with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=arguments) as pool:
         try:

@@ -179,6 +179,20 @@ def test_the_search_compares_each_variant_at_every_factor(run: Run, data: MnistS
     assert {variant: by[1.0] for variant, by in found.items()} == ends
 
 
+def test_the_search_is_in_the_rows_and_names_a_best_one_at_the_end(run: Run, data: MnistSplits) -> None:
+    rows = list(belief_nets.search_rows(tuned(run), data))
+    assert len(rows) == 2 * len(VARIANTS)
+    found = belief_nets.search(tuned(run), (3,), data)
+    assert {(r.variant, r.note): r.value for r in rows} == {
+        (v, f"rates x {f:g}"): value for v, by in found.items() for f, value in by.items()
+    }
+    table = belief_nets.search_table(rows)
+    assert table.loc[("3", "vn"), 1.0] == found["vn"][1.0]
+    assert set(table["best"]) == {"1, smallest tried"}
+    assert belief_nets.search_table([]).empty
+    assert list(belief_nets.search_rows(run, data)) == []
+
+
 def test_each_variant_trains_at_the_factor_that_its_search_found(
     run: Run, data: MnistSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,7 +72,7 @@ def test_a_module_and_what_it_imports(package: Path) -> None:
 
     def now() -> str:
         code_hash.cache_clear()
-        return code_hash(package, "training/nets.py")
+        return code_hash(package, ("training/nets.py",))
 
     before = now()
     (package / "learning" / "nvil.py").write_text("RATE = 2\n")  # not among them

@@ -66,7 +66,7 @@ def test_tables_by_experiment(row: Any) -> None:
         row(experiment="variance_reduction", profile="paper", split="valid", value=-113.0, variant="none"),
     ]
     text = tables(rows, read_published())
-    assert "| SBN 200 | NVIL | improved | 113.1 | 112.3 ± 0.2 | -0.8 | – | 50k | 10 | 1 |" in text
+    assert "| SBN 200 | NVIL | improved | 113.1 | 112.3 ± 0.2 | -0.8 | – | – ± – | 50k | 10 | 1 |" in text
     assert "| No baselines & no VN | -113.0 |" in text
     assert tables([], read_published()) == ""
 

@@ -55,7 +55,7 @@ def test_a_folder_of_its_own_for_whatever_changes_a_number(run: Run, monkeypatch
 def test_multiply_adds_of_an_update() -> None:
     small = replace(settings(), batch_size=1, baseline_units=10)
     dense = 5 * 30 + 30 * 20  # P's; Q has as many, and each is used forward and in the gradient
-    assert multiply_adds(replace(small, method="wake-sleep", variants=("",)), visible=5) == 4 * dense
+    assert multiply_adds(replace(small, method="wake-sleep", variants=("",)), visible=5) == 6 * dense
     baselines = 5 * 10 + 30 * 10
     assert multiply_adds(small, visible=5) == 4 * dense + 2 * baselines
     lateral = replace(small, architecture=Architecture(prior=True))

@@ -21,6 +21,8 @@ SIZES: dict[str, dict[str, Any]] = {
         "updates": 2_000,
         "gradient_samples": 3,
     },
+    "nvil_vs_wake_sleep": {"models": ["SBN 20", "mixture of Bernoullis 10"], "importance_cases": 20},
+    "autoregressive_inference": {"models": ["SBN 20"], "importance_cases": 20},
     "continuous_latents": {"estimators": ["full", "none"], "gradient_samples": 3},
 }
 
