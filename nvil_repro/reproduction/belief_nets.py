@@ -19,7 +19,7 @@ from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.reproduction.naming import dims_label
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.profiles import PROTOCOLS, VARIANTS, Protocol
+from nvil_repro.reproduction.protocols import PROTOCOLS, VARIANTS, Protocol
 from nvil_repro.reproduction.results import Row, frame, result_row
 from nvil_repro.reproduction.runs import protocol_settings, run_folder
 from nvil_repro.training.advance import TrainState

@@ -19,7 +19,7 @@ from nvil_repro.reproduction.measurements import (
 )
 from nvil_repro.reproduction.naming import parse_model
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.profiles import AUTOREGRESSIVE, NVIL, PROTOCOLS, WAKE_SLEEP
+from nvil_repro.reproduction.protocols import AUTOREGRESSIVE, NVIL, PROTOCOLS, WAKE_SLEEP
 from nvil_repro.reproduction.results import Row, result_row
 from nvil_repro.reproduction.runs import LIKELIHOOD, protocol_settings, run_folder
 from nvil_repro.training.mixture import MixtureSettings

@@ -16,8 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from nvil_repro.files import settings_hash
-from nvil_repro.reproduction.profiles import PROFILES, PROTOCOLS, Experiment, known_experiment
+from nvil_repro.reproduction.profiles import PROFILES, Experiment, known_experiment
 from nvil_repro.reproduction.project import project_root, results_folder
+from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.rules import Rule, one_of, rules_of
 
 CUSTOM = "-custom"

@@ -10,71 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from nvil_repro.reproduction.naming import MODEL
-from nvil_repro.reproduction.rules import (
-    Count,
-    Network,
-    Networks,
-    Seed,
-    Seeds,
-    matching,
-    multiple_of,
-    one_of,
-    positive,
-    several,
-    whole,
+from nvil_repro.reproduction.protocols import AUTOREGRESSIVE, NVIL, VARIANTS, WAKE_SLEEP
+from nvil_repro.reproduction.settings import (
+    BoundTable,
+    ContinuousLatents,
+    InferenceTable,
+    Quickstart,
+    VarianceReduction,
 )
 
 PROFILES = ("smoke", "quick", "paper")
-
-# The five curves of Figure 1, best to worst as printed.
-VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
-# The columns of Tables 1 and 2.
-NVIL, WAKE_SLEEP, AUTOREGRESSIVE = "NVIL", "wake-sleep", "autoregressive Q"
-# What trains modules by the general road; the reparameterisation with its divergence sampled or in closed form.
-ESTIMATORS = (*VARIANTS, "pathwise", "pathwise_kl")
-
-
-class Protocol(NamedTuple):
-    """How parameters move. Rates multiply gradients *summed* over the minibatch, as in the paper; after the
-    fraction `hold` of the updates they fall linearly to zero. Wake-sleep has one rate for both networks.
-    """
-
-    optimiser: str
-    rate: float
-    inference_rate: float
-    wake_sleep_rate: float
-    batch: int = 20
-    centre: float = 0.0  # of hidden units, see `training.optimisers.Optimiser`
-    hold: float = 1.0
-
-
-PROTOCOLS = {
-    "literal": Protocol("sgd", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=1e-4),
-    "quick": Protocol("sgd", rate=3e-3, inference_rate=6e-4, wake_sleep_rate=1e-3),
-    # The literal one, the rates of each variant times a factor of its own; see `VarianceReduction.factors`.
-    "tuned": Protocol("sgd", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=1e-4),
-    "improved": Protocol("adam", rate=2e-3, inference_rate=6e-4, wake_sleep_rate=1e-3, centre=0.5, hold=0.0),
-}
-
-Binarisation = Annotated[str, one_of("auto", "fixed", "pinned")]
-# The others' gradients are measured where the full method arrived.
-Variants = Annotated[tuple[str, ...], several(one_of(*VARIANTS), including="full")]
-Protocols = Annotated[tuple[str, ...], several(one_of(*PROTOCOLS))]
-TableProtocols = Annotated[tuple[str, ...], several(one_of("literal", "quick", "improved"))]
-Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN 200-500" (deepest first)'))]
-Columns = Annotated[tuple[str, ...], several(one_of(NVIL, WAKE_SLEEP), including=NVIL)]
-Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
-EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
-Updates = Annotated[tuple[int, ...], several(multiple_of(50))]
-Factors = Annotated[tuple[float, ...], several(positive())]
-Estimators = Annotated[tuple[str, ...], several(one_of(*ESTIMATORS), including="full")]
-Batch = Annotated[int, whole(1, 59_900)]  # as many as there are training cases
-TestCases = Annotated[int, whole(2, 10_000)]  # a standard error needs two
-BoundSamples = Annotated[int, whole(2)]
-GradientSamples = Annotated[int, whole(3)]  # a variance's standard error needs three
 
 
 class Figure(NamedTuple):
@@ -102,109 +49,6 @@ class Experiment:
         """The files that its notebook leaves in the folder `results`: rows and figures."""
         pictures = [f"{figure.name}.{kind}" for figure in self.figures for kind in ("svg", "png")]
         return [results / f"{self.name}.csv", *(results / "figures" / name for name in pictures)]
-
-
-@dataclass(frozen=True)
-class Quickstart:
-    """One small net, from nothing to its samples, bound and filters."""
-
-    layers: Network
-    updates: Count
-    protocol: Annotated[str, one_of("literal", "quick", "improved")]
-    seed: Seed
-    eval_every: Count
-    bound_samples: BoundSamples
-    test_cases: TestCases
-    binarisation: Binarisation
-
-
-@dataclass(frozen=True)
-class VarianceReduction:
-    """Figure 1: every variant on every network, all seeds side by side.
-
-    Under the protocol "tuned" each variant trains at the literal rates times that of `factors` which gives the best
-    validation bound after `search_updates`.
-    """
-
-    networks: Networks
-    variants: Variants
-    protocols: Protocols
-    seeds: Seeds
-    updates: Count
-    eval_every: Count
-    factors: Factors
-    search_updates: Count
-    bound_samples: BoundSamples
-    test_cases: TestCases
-    gradient_samples: GradientSamples
-    variance_at: Updates  # rising; those beyond `updates` are left out
-    binarisation: Binarisation
-
-    def __post_init__(self) -> None:
-        """Errors: `ValueError` if `variance_at` does not rise."""
-        if list(self.variance_at) != sorted(self.variance_at):
-            raise ValueError(
-                f"parameter variance_at = {self.variance_at!r}: expected rising updates; sort them"
-            )
-
-
-@dataclass(frozen=True)
-class BoundTable:
-    """Tables 1 and 2: models down, ways to train them across, under each of several protocols.
-
-    `passes` and `seeds` have an entry for each protocol.
-    """
-
-    models: Models
-    columns: Columns
-    protocols: TableProtocols
-    passes: Each  # over the training cases
-    seeds: EachSeeds
-    evaluations: Count
-    bound_samples: BoundSamples
-    test_cases: TestCases
-    importance_samples: Count
-    importance_cases: TestCases
-    binarisation: Binarisation
-
-    def __post_init__(self) -> None:
-        """Errors: `ValueError` if an entry of a protocol is missing."""
-        for name in ("passes", "seeds"):
-            if len(value := getattr(self, name)) != len(self.protocols):
-                expected = f"an entry for each of the protocols {', '.join(self.protocols)}"
-                raise ValueError(f"parameter {name} = {value!r}: expected {expected}")
-
-
-@dataclass(frozen=True)
-class ContinuousLatents:
-    """Gaussian latents by several estimators, and bits under a linear and a deep inference network, all by Adam.
-
-    `hidden` are the tanh layers of a deep inference network, `decoder` those between Gaussian latents and pixels.
-    """
-
-    estimators: Estimators
-    gaussian_units: Count
-    binary_units: Count
-    hidden: Network
-    decoder: Network
-    rate: Annotated[float, positive()]
-    batch: Batch
-    seeds: Seeds
-    updates: Count
-    eval_every: Count
-    bound_samples: BoundSamples
-    test_cases: TestCases
-    importance_samples: Count
-    importance_cases: TestCases
-    gradient_samples: GradientSamples
-    binarisation: Binarisation
-
-
-@dataclass(frozen=True)
-class InferenceTable(BoundTable):
-    """Table 2: NVIL with a factorial inference network beside NVIL with an autoregressive one."""
-
-    columns: Annotated[tuple[str, ...], several(one_of(NVIL, AUTOREGRESSIVE), including=AUTOREGRESSIVE)]
 
 
 _quickstart = Quickstart(

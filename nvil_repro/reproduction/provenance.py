@@ -20,8 +20,8 @@ AROUND = {"cli.py"} | {
     f"reproduction/{name}.py"
     for name in (
         "__init__", "bench_command", "compare", "continuous_claims", "continuous_figures", "execute", "figures",
-        "naming", "notebook", "profiles", "project", "provenance", "published", "readme", "report", "results", "rules",
-        "run_command", "style", "table_figures", "table_views",
+        "naming", "notebook", "profiles", "project", "protocols", "provenance", "published", "readme", "report",
+        "results", "rules", "run_command", "settings", "style", "table_figures", "table_views",
     )
 }  # fmt: skip
 

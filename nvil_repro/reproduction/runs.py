@@ -9,7 +9,7 @@ from typing import Any
 
 from nvil_repro.models.belief_net import SBN, Architecture
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.profiles import NVIL, WAKE_SLEEP, Protocol
+from nvil_repro.reproduction.protocols import NVIL, WAKE_SLEEP, Protocol
 from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import TrainSettings

@@ -15,7 +15,7 @@ from nvil_repro.models.belief_net import mean_images
 from nvil_repro.reproduction.belief_nets import first_layer, independent_pixels
 from nvil_repro.reproduction.bound_tables import INFERENCE, Cell
 from nvil_repro.reproduction.measurements import Measured
-from nvil_repro.reproduction.profiles import AUTOREGRESSIVE
+from nvil_repro.reproduction.protocols import AUTOREGRESSIVE
 from nvil_repro.reproduction.published import Published
 from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.runs import LIKELIHOOD

@@ -11,7 +11,7 @@ from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.reproduction.belief_nets import Panel, train_settings
 from nvil_repro.reproduction.naming import dims_label
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.profiles import PROTOCOLS
+from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.results import Row, result_row
 from nvil_repro.training.belief_nets import BeliefNets
 from nvil_repro.training.progress import Progress

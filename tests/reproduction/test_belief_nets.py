@@ -19,7 +19,7 @@ from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models.belief_net import belief_net
 from nvil_repro.reproduction import belief_nets
 from nvil_repro.reproduction.notebook import Run, parameters
-from nvil_repro.reproduction.profiles import PROTOCOLS
+from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.variance_over_training import trajectory, variance_along
 from nvil_repro.trees import replica

@@ -12,7 +12,7 @@ import pytest
 
 from nvil_repro.reproduction import compare as module
 from nvil_repro.reproduction.compare import Comparison, compare, load_comparison, summarise, to_json, to_text
-from nvil_repro.reproduction.profiles import VARIANTS
+from nvil_repro.reproduction.protocols import VARIANTS
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import ResultsError, Row, write_results
 

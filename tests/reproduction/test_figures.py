@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 from nvil_repro.reproduction.figures import filters, image_grid, learning_curves, save_figure, variance_points
 from nvil_repro.reproduction.notebook import parameters
-from nvil_repro.reproduction.profiles import VARIANTS
+from nvil_repro.reproduction.protocols import VARIANTS
 from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.style import STROKES, use_style
 

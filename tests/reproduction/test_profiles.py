@@ -9,17 +9,16 @@ from typing import Annotated
 import pytest
 
 from nvil_repro.learning import estimators, nvil
-from nvil_repro.reproduction import profiles
+from nvil_repro.reproduction import protocols
 from nvil_repro.reproduction.notebook import run_hash
 from nvil_repro.reproduction.profiles import (
     EXPERIMENTS,
     PROFILES,
-    PROTOCOLS,
-    VARIANTS,
     Experiment,
     known_experiment,
     known_profile,
 )
+from nvil_repro.reproduction.protocols import PROTOCOLS, VARIANTS
 from nvil_repro.reproduction.rules import Count, Seeds, one_of, rules_of, several, whole
 
 CASES = [(experiment, profile) for experiment in EXPERIMENTS.values() for profile in PROFILES]
@@ -53,7 +52,7 @@ def test_every_experiment_has_every_profile() -> None:
 
 def test_variants_are_those_of_the_estimator() -> None:
     assert list(VARIANTS) == list(nvil.VARIANTS) == list(nvil.LABELS)
-    assert profiles.ESTIMATORS == estimators.ESTIMATORS
+    assert protocols.ESTIMATORS == estimators.ESTIMATORS
 
 
 def test_the_literal_protocol_has_the_rates_of_the_paper() -> None:

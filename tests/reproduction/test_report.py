@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from nvil_repro.reproduction.profiles import EXPERIMENTS, VARIANTS
+from nvil_repro.reproduction.profiles import EXPERIMENTS
+from nvil_repro.reproduction.protocols import VARIANTS
 from nvil_repro.reproduction.report import caveats, duration, render
 from nvil_repro.reproduction.results import ResultsError, Row, write_results
 

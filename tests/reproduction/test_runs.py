@@ -10,7 +10,7 @@ import pytest
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.reproduction import runs
 from nvil_repro.reproduction.notebook import Run, parameters
-from nvil_repro.reproduction.profiles import PROTOCOLS
+from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.runs import multiply_adds, protocol_settings, run_folder
 from nvil_repro.training.settings import TrainSettings
 

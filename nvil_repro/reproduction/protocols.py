@@ -1,0 +1,35 @@
+"""What is compared: variants, columns and estimators by name, and the protocols that nets are trained under."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# The five curves of Figure 1, best to worst as printed.
+VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
+# The columns of Tables 1 and 2.
+NVIL, WAKE_SLEEP, AUTOREGRESSIVE = "NVIL", "wake-sleep", "autoregressive Q"
+# What trains modules by the general road; the reparameterisation with its divergence sampled or in closed form.
+ESTIMATORS = (*VARIANTS, "pathwise", "pathwise_kl")
+
+
+class Protocol(NamedTuple):
+    """How parameters move. Rates multiply gradients *summed* over the minibatch, as in the paper; after the
+    fraction `hold` of the updates they fall linearly to zero. Wake-sleep has one rate for both networks.
+    """
+
+    optimiser: str
+    rate: float
+    inference_rate: float
+    wake_sleep_rate: float
+    batch: int = 20
+    centre: float = 0.0  # of hidden units, see `training.optimisers.Optimiser`
+    hold: float = 1.0
+
+
+PROTOCOLS = {
+    "literal": Protocol("sgd", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=1e-4),
+    "quick": Protocol("sgd", rate=3e-3, inference_rate=6e-4, wake_sleep_rate=1e-3),
+    # The literal one, the rates of each variant times a factor of its own; see `VarianceReduction.factors`.
+    "tuned": Protocol("sgd", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=1e-4),
+    "improved": Protocol("adam", rate=2e-3, inference_rate=6e-4, wake_sleep_rate=1e-3, centre=0.5, hold=0.0),
+}

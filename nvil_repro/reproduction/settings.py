@@ -1,0 +1,149 @@
+"""What can be set of each experiment: a frozen class each, every field with the rule for a reader's value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from nvil_repro.reproduction.naming import MODEL
+from nvil_repro.reproduction.protocols import (
+    AUTOREGRESSIVE,
+    ESTIMATORS,
+    NVIL,
+    PROTOCOLS,
+    VARIANTS,
+    WAKE_SLEEP,
+)
+from nvil_repro.reproduction.rules import (
+    Count,
+    Network,
+    Networks,
+    Seed,
+    Seeds,
+    matching,
+    multiple_of,
+    one_of,
+    positive,
+    several,
+    whole,
+)
+
+Binarisation = Annotated[str, one_of("auto", "fixed", "pinned")]
+# The others' gradients are measured where the full method arrived.
+Variants = Annotated[tuple[str, ...], several(one_of(*VARIANTS), including="full")]
+Protocols = Annotated[tuple[str, ...], several(one_of(*PROTOCOLS))]
+TableProtocols = Annotated[tuple[str, ...], several(one_of("literal", "quick", "improved"))]
+Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN 200-500" (deepest first)'))]
+Columns = Annotated[tuple[str, ...], several(one_of(NVIL, WAKE_SLEEP), including=NVIL)]
+Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
+EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
+Updates = Annotated[tuple[int, ...], several(multiple_of(50))]
+Factors = Annotated[tuple[float, ...], several(positive())]
+Estimators = Annotated[tuple[str, ...], several(one_of(*ESTIMATORS), including="full")]
+Batch = Annotated[int, whole(1, 59_900)]  # as many as there are training cases
+TestCases = Annotated[int, whole(2, 10_000)]  # a standard error needs two
+BoundSamples = Annotated[int, whole(2)]
+GradientSamples = Annotated[int, whole(3)]  # a variance's standard error needs three
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """One small net, from nothing to its samples, bound and filters."""
+
+    layers: Network
+    updates: Count
+    protocol: Annotated[str, one_of("literal", "quick", "improved")]
+    seed: Seed
+    eval_every: Count
+    bound_samples: BoundSamples
+    test_cases: TestCases
+    binarisation: Binarisation
+
+
+@dataclass(frozen=True)
+class VarianceReduction:
+    """Figure 1: every variant on every network, all seeds side by side.
+
+    Under the protocol "tuned" each variant trains at the literal rates times that of `factors` which gives the best
+    validation bound after `search_updates`.
+    """
+
+    networks: Networks
+    variants: Variants
+    protocols: Protocols
+    seeds: Seeds
+    updates: Count
+    eval_every: Count
+    factors: Factors
+    search_updates: Count
+    bound_samples: BoundSamples
+    test_cases: TestCases
+    gradient_samples: GradientSamples
+    variance_at: Updates  # rising; those beyond `updates` are left out
+    binarisation: Binarisation
+
+    def __post_init__(self) -> None:
+        """Errors: `ValueError` if `variance_at` does not rise."""
+        if list(self.variance_at) != sorted(self.variance_at):
+            raise ValueError(
+                f"parameter variance_at = {self.variance_at!r}: expected rising updates; sort them"
+            )
+
+
+@dataclass(frozen=True)
+class BoundTable:
+    """Tables 1 and 2: models down, ways to train them across, under each of several protocols.
+
+    `passes` and `seeds` have an entry for each protocol.
+    """
+
+    models: Models
+    columns: Columns
+    protocols: TableProtocols
+    passes: Each  # over the training cases
+    seeds: EachSeeds
+    evaluations: Count
+    bound_samples: BoundSamples
+    test_cases: TestCases
+    importance_samples: Count
+    importance_cases: TestCases
+    binarisation: Binarisation
+
+    def __post_init__(self) -> None:
+        """Errors: `ValueError` if an entry of a protocol is missing."""
+        for name in ("passes", "seeds"):
+            if len(value := getattr(self, name)) != len(self.protocols):
+                expected = f"an entry for each of the protocols {', '.join(self.protocols)}"
+                raise ValueError(f"parameter {name} = {value!r}: expected {expected}")
+
+
+@dataclass(frozen=True)
+class ContinuousLatents:
+    """Gaussian latents by several estimators, and bits under a linear and a deep inference network, all by Adam.
+
+    `hidden` are the tanh layers of a deep inference network, `decoder` those between Gaussian latents and pixels.
+    """
+
+    estimators: Estimators
+    gaussian_units: Count
+    binary_units: Count
+    hidden: Network
+    decoder: Network
+    rate: Annotated[float, positive()]
+    batch: Batch
+    seeds: Seeds
+    updates: Count
+    eval_every: Count
+    bound_samples: BoundSamples
+    test_cases: TestCases
+    importance_samples: Count
+    importance_cases: TestCases
+    gradient_samples: GradientSamples
+    binarisation: Binarisation
+
+
+@dataclass(frozen=True)
+class InferenceTable(BoundTable):
+    """Table 2: NVIL with a factorial inference network beside NVIL with an autoregressive one."""
+
+    columns: Annotated[tuple[str, ...], several(one_of(NVIL, AUTOREGRESSIVE), including=AUTOREGRESSIVE)]
