@@ -20,7 +20,7 @@ BEGIN, END = "<!-- written by make readme from results/paper -->", "<!-- end of 
 
 
 def tables(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    """A Markdown table an experiment that has rows, under its title."""
+    """A Markdown table an experiment that has rows, under its title; nothing without rows."""
     parts = []
     for name, table in TABLES.items():
         if own := [row for row in rows if row.experiment == name]:
