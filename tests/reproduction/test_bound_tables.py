@@ -14,6 +14,7 @@ import torch
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.evaluation.bounds import estimate_bound
 from nvil_repro.evaluation.exact import exact_log_likelihood
+from nvil_repro.evaluation.importance import importance_estimate, random_part
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.models.mixture import log_prob
 from nvil_repro.reproduction import bound_tables, measurements, table_views
@@ -112,7 +113,11 @@ def test_a_test_row_is_what_it_says(rows: list[Row], nets: dict[Cell, Measured],
     weighted = tests["SBN", "NVIL", "importance_weighted"]
     exact = exact_log_likelihood(net, data.test).mean().item()
     assert found.value < weighted.value
-    assert weighted.value == pytest.approx(exact, abs=1e-3)  # 400 samples of at most 32 states
+    part = data.test[random_part(40, 40)]
+    expected = importance_estimate(net, part, 400, seed=0)
+    assert weighted.value == pytest.approx(expected.value.item(), abs=1e-9)  # the part is the whole
+    assert weighted.stderr == pytest.approx(expected.stderr.item(), rel=1e-6)
+    assert abs(weighted.value - exact) < 0.1 * abs(found.value - exact)
     assert weighted.note.startswith("400 samples a case, median effective ")
     mixture = nets[Cell("mixture of Bernoullis 4", "exact", "", 0)].result.best.net
     likelihood = tests["mixture of Bernoullis", "", "log_likelihood"]

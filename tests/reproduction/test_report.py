@@ -18,6 +18,7 @@ from nvil_repro.reproduction.report import caveats, duration, render
 from nvil_repro.reproduction.results import ResultsError, Row, write_results
 
 MakeRow = Callable[..., Row]
+FIGURES = len(EXPERIMENTS["variance_reduction"].figures)
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="200"><circle cx="160" cy="100" r="80"/></svg>'
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -46,7 +47,7 @@ def filled(project: Path, row: MakeRow) -> Path:
 def test_what_it_holds(filled: Path) -> None:
     page = render(filled, "quick")
     assert "<title>NVIL reproduction: quick profile</title>" in page
-    assert page.count("data:image/svg+xml;base64,") == 2
+    assert page.count("data:image/svg+xml;base64,") == FIGURES
     assert "Variance reduction (Figure 1) 3 min 20 s" in page
     assert 'href="notebooks/01_variance_reduction.ipynb"' in page
     assert "Baseline, IDB, &amp; VN" in page
@@ -133,6 +134,6 @@ def test_it_renders_in_a_browser(filled: Path, tmp_path: Path, width: int) -> No
     assert match, shown[:500]
     probe = json.loads(match[1].replace("&quot;", '"'))
     assert probe["rows"] == 22
-    assert [natural for natural, _ in probe["images"]] == [320, 320]
+    assert [natural for natural, _ in probe["images"]] == [320] * FIGURES
     assert all(drawn > 100 for _, drawn in probe["images"])
     assert probe["wide"], "the page scrolls sideways; only its tables may"
