@@ -81,9 +81,9 @@ _table_1 = BoundTable(
     models=("SBN 200", "SBN 200-200", "fDARN 200", "mixture of Bernoullis 100"),
     columns=(NVIL, WAKE_SLEEP),
     protocols=("improved",),
-    passes=(6,),
+    passes=(4,),
     seeds=((0,),),
-    evaluations=6,
+    evaluations=4,
     bound_samples=10,
     test_cases=2_000,
     importance_samples=500,
@@ -221,6 +221,8 @@ EXPERIMENTS = {
                     "table_2_weights", "Weights of the inference network between units of the first layer."
                 ),
             ),
+            threads=32,
+            after=("nvil_vs_wake_sleep",),
         ),
         Experiment(
             name="continuous_latents",
@@ -251,6 +253,7 @@ EXPERIMENTS = {
                     "What Gaussian latents draw, trained by NVIL and by reparameterisation.",
                 ),
             ),
+            threads=32,
         ),
     )
 }

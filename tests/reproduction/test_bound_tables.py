@@ -21,8 +21,10 @@ from nvil_repro.reproduction import bound_tables, measurements, table_views
 from nvil_repro.reproduction.bound_tables import Cell, table_cells, table_rows, train_table
 from nvil_repro.reproduction.measurements import Bounds, Likelihood, Measured
 from nvil_repro.reproduction.notebook import Run, parameters
+from nvil_repro.reproduction.profiles import EXPERIMENTS, PROFILES
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import Row
+from nvil_repro.reproduction.settings import BoundTable
 
 SIZES = {"evaluations": 2, "test_cases": 40, "importance_samples": 400, "importance_cases": 40}
 
@@ -202,3 +204,17 @@ def test_pictures_of_each_model(nets: dict[Cell, Measured], run: Run, data: Mnis
     }
     assert table_views.filters(nets, "wake-sleep", 2)["SBN 3-2"].shape == (2, 784)
     assert bound_tables.architecture("DARN", "autoregressive Q") == Architecture(True, True, True)
+
+
+def test_experiments_that_share_nets_take_turns() -> None:
+    """Or two processes would find each other in one folder."""
+    for profile in PROFILES:
+        owners: dict[Any, str] = {}
+        for name, experiment in EXPERIMENTS.items():
+            settings = experiment.profiles[profile]
+            if not isinstance(settings, BoundTable):
+                continue
+            for cell, m in table_cells(Run(experiment, profile, settings, Path("x")), 59_900).items():
+                first = owners.setdefault((cell.model, m.training), name)
+                assert first == name or first in experiment.after, (profile, name, first)
+    assert EXPERIMENTS["autoregressive_inference"].after == ("nvil_vs_wake_sleep",)
