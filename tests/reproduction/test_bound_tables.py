@@ -215,6 +215,6 @@ def test_experiments_that_share_nets_take_turns() -> None:
             if not isinstance(settings, BoundTable):
                 continue
             for cell, m in table_cells(Run(experiment, profile, settings, Path("x")), 59_900).items():
-                first = owners.setdefault((cell.model, m.training), name)
+                first = owners.setdefault(f"{cell.model} {m.training.hash}", name)
                 assert first == name or first in experiment.after, (profile, name, first)
     assert EXPERIMENTS["autoregressive_inference"].after == ("nvil_vs_wake_sleep",)
