@@ -150,6 +150,7 @@ def variance_curves(rows: Sequence[Row]) -> Figure:
     variant; both axes logarithmic, update 0 drawn at the left edge.
     """
     import seaborn
+    from matplotlib.ticker import NullFormatter
 
     chosen = [
         row for row in rows if row.metric.endswith("_gradient_variance") and row.metric.startswith("layer_")
@@ -170,6 +171,8 @@ def variance_curves(rows: Sequence[Row]) -> Figure:
         markeredgecolor="white", height=2.9, aspect=1.25, facet_kws={"sharey": False},
     )  # fmt: skip
     grid.set(xscale="log", yscale="log")
+    for axes in grid.axes.flat:
+        axes.xaxis.set_minor_formatter(NullFormatter())
     grid.set_titles("{col_name}")
     grid.set_axis_labels("parameter updates", "gradient variance")
     for text in grid.legend.texts:

@@ -14,7 +14,14 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from nvil_repro.reproduction.figures import filters, image_grid, learning_curves, save_figure, variance_points
+from nvil_repro.reproduction.figures import (
+    filters,
+    image_grid,
+    learning_curves,
+    save_figure,
+    variance_curves,
+    variance_points,
+)
 from nvil_repro.reproduction.notebook import parameters
 from nvil_repro.reproduction.protocols import VARIANTS
 from nvil_repro.reproduction.results import Row
@@ -136,3 +143,25 @@ def test_save_figure(project: Path) -> None:
     assert save_figure(figure, "quickstart_bound", run).read_bytes() != first
     with pytest.raises(ValueError, match='no figure "bound"; declared: quickstart_bound'):
         save_figure(figure, "bound", run)
+
+
+def test_variance_along_training_has_a_panel_a_layer(row: MakeRow) -> None:
+    rows = [
+        row(
+            dims="200-200",
+            variant=name,
+            metric=f"layer_{layer}_gradient_variance",
+            split="valid",
+            updates=at,
+            value=9.0,
+        )
+        for layer in (1, 2)
+        for name in VARIANTS
+        for at in (0, 100, 1000)
+    ]
+    figure = variance_curves(rows)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["SBN 200-200, layer 1, quick", "SBN 200-200, layer 2, quick"]
+    assert all(axes.get_xscale() == axes.get_yscale() == "log" for axes in figure.axes)
+    with pytest.raises(ValueError, match="gradient variance along training"):
+        variance_curves([row()])

@@ -1,0 +1,77 @@
+"""Pictures of the tables say what their rows say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib
+import numpy
+import pytest
+from matplotlib import pyplot
+
+from nvil_repro.reproduction.published import read_published
+from nvil_repro.reproduction.results import Row
+from nvil_repro.reproduction.style import COLUMN_STROKES
+from nvil_repro.reproduction.table_figures import galleries, matrices, table_curves, table_points
+from nvil_repro.reproduction.table_views import summary
+
+
+@pytest.fixture(autouse=True)
+def drawing() -> Iterator[None]:
+    with matplotlib.rc_context():
+        matplotlib.use("agg")
+        yield
+    pyplot.close("all")
+
+
+def table(row: Any, **changes: Any) -> list[Row]:
+    common = {"experiment": "nvil_vs_wake_sleep", "protocol": "improved", **changes}
+    return [
+        row(
+            dims=dims,
+            method=method,
+            variant="full" * (method == "NVIL"),
+            split=split,
+            updates=at,
+            value=-at,
+            **common,
+        )
+        for dims in ("200", "200-200")
+        for method in ("NVIL", "wake-sleep")
+        for split, at in (("valid", 100), ("valid", 110), ("test", 120))
+    ]
+
+
+def test_points_are_ours_and_the_printed(row: Any) -> None:
+    rows = table(row)
+    rows += [r._replace(metric="importance_weighted", value=-105.0) for r in rows if r.split == "test"]
+    (axes,) = table_points(summary(rows, read_published())).axes
+    drawn = sorted({round(float(x), 1) for line in axes.lines for x in line.get_xdata()})  # type: ignore[union-attr]
+    assert drawn == [99.8, 105.0, 107.7, 113.1, 120.0, 120.8]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["SBN 200", "SBN 200-200"]
+
+
+def test_curves_have_a_panel_a_model(row: Any) -> None:
+    figure = table_curves(table(row))
+    assert [axes.get_title() for axes in figure.axes] == ["SBN 200", "SBN 200-200"]
+    assert table_curves(table(row), "seconds").axes[0].get_xscale() == "log"
+    with pytest.raises(ValueError, match="no finite validation bounds"):
+        table_curves(table(row)[2:3])
+
+
+def test_galleries_and_matrices_share_a_scale() -> None:
+    pictures = {"a": numpy.full((3, 784), 0.5), "b": numpy.full((3, 784), -2.0)}
+    signed = galleries(pictures, "toy", signed=True)
+    assert [axes.images[0].get_clim() for axes in signed.axes] == [(-2.0, 2.0)] * 2
+    assert [axes.images[0].get_clim() for axes in galleries(pictures, "toy").axes] == [(0.0, 1.0)] * 2
+    shown = matrices({"a": numpy.eye(3), "b": 4 * numpy.eye(3)})
+    assert len({axes.images[0].get_clim() for axes in shown.axes if axes.images}) == 1
+
+
+def test_every_column_has_a_look_of_its_own() -> None:
+    strokes = {
+        name: stroke for name, stroke in COLUMN_STROKES.items() if name != "factorial Q"
+    }  # it is NVIL's
+    for part in ("label", "colour", "dashes", "marker"):
+        assert len({getattr(stroke, part) for stroke in strokes.values()}) == len(strokes)
