@@ -111,7 +111,7 @@ _data: Any = None  # a worker's
 def _begin(pickled: bytes, stop: Any, parent: int) -> None:
     """In a worker: take the data, leave interruptions to the parent, and end when it stops or is gone."""
     global _data
-    _data = pickle.loads(pickled)
+    _data = pickle.loads(pickled)  # made by the parent, see above
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

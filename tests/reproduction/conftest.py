@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +85,15 @@ def row() -> Callable[..., Row]:
         return Row(**{**fields, **changes})
 
     return make
+
+
+@pytest.fixture
+def drawing() -> Iterator[None]:
+    """Figures without a screen, closed afterwards; matplotlib's settings as before."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context():
+        matplotlib.use("agg")
+        yield
+    pyplot.close("all")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
 import numpy
 import pytest
 import torch
@@ -30,12 +29,7 @@ from nvil_repro.reproduction.style import STROKES, use_style
 MakeRow = Callable[..., Row]
 
 
-@pytest.fixture(autouse=True)
-def drawing() -> Iterator[None]:
-    with matplotlib.rc_context():
-        matplotlib.use("agg")
-        yield
-    pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 
 @pytest.fixture

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import matplotlib
 import numpy
 import pytest
-from matplotlib import pyplot
 
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import Row
@@ -16,13 +13,7 @@ from nvil_repro.reproduction.style import COLUMN_STROKES
 from nvil_repro.reproduction.table_figures import galleries, matrices, table_curves, table_points
 from nvil_repro.reproduction.table_views import summary
 
-
-@pytest.fixture(autouse=True)
-def drawing() -> Iterator[None]:
-    with matplotlib.rc_context():
-        matplotlib.use("agg")
-        yield
-    pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 
 def table(row: Any, **changes: Any) -> list[Row]:
