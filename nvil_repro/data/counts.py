@@ -1,0 +1,71 @@
+"""Word counts of documents, sparse: what every model of documents reads, and never as a dense matrix."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Counts(NamedTuple):
+    """Documents n = 0..N-1 over a vocabulary of V words; document n has counts[i] times words[i],
+    starts[n] <= i < starts[n+1].
+    """
+
+    starts: NDArray[np.int64]  # [N + 1]
+    words: NDArray[np.int32]  # [nonzeros], rising within a document
+    counts: NDArray[np.int32]  # [nonzeros], at least 1
+    vocabulary: int  # V
+
+    @property
+    def documents(self) -> int:
+        """N."""
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Words of each document, repetitions counted: [N]."""
+        total = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+        return total[self.starts[1:]] - total[self.starts[:-1]]
+
+    def take(self, documents: NDArray[np.int64]) -> Counts:
+        """The documents of these indices, in their order."""
+        begin = self.starts[documents]
+        sizes = self.starts[documents + 1] - begin
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        entries = np.repeat(begin - starts[:-1], sizes) + np.arange(starts[-1])
+        return Counts(starts, self.words[entries], self.counts[entries], self.vocabulary)
+
+    def dense(self) -> NDArray[np.int32]:
+        """[N, V], for a handful of documents."""
+        rows = np.repeat(np.arange(self.documents), np.diff(self.starts))
+        matrix = np.zeros((self.documents, self.vocabulary), np.int32)
+        matrix[rows, self.words] = self.counts
+        return matrix
+
+    def word_totals(self) -> NDArray[np.int64]:
+        """How often each word occurs in all documents: [V]."""
+        totals = np.bincount(self.words, weights=self.counts, minlength=self.vocabulary)
+        return totals.astype(np.int64)
+
+
+class Corpus(NamedTuple):
+    """Documents to train on, to validate and to test; none is empty. `dataset` names corpus and preprocessing in every
+    result row; `dropped` counts the empty documents left out of training and test.
+    """
+
+    train: Counts
+    valid: Counts
+    test: Counts
+    words: tuple[str, ...]  # [V]
+    dataset: str
+    dropped: tuple[int, int] = (0, 0)
+
+
+def from_dense(matrix: NDArray[np.integer]) -> Counts:
+    """The counts of a dense matrix [N, V] of integers, at least 0."""
+    documents, words = np.nonzero(matrix)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(documents, minlength=len(matrix)))])
+    counts = matrix[documents, words].astype(np.int32)
+    return Counts(starts.astype(np.int64), words.astype(np.int32), counts, matrix.shape[1])
