@@ -1,17 +1,19 @@
-"""Models whose likelihood is exact, in the loop: what mixtures and NADE have in common."""
+"""Models on bits or on documents in the loop: what those with settings of their own have in common."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from nvil_repro.data.counts import Corpus, Counts
 from nvil_repro.models.arrays import bits
 from nvil_repro.training import loop
 from nvil_repro.training.belief_nets import Splits
@@ -81,22 +83,45 @@ def check_data(data: Splits, least: int) -> None:
         )
 
 
+def check_corpus(data: Corpus, least: int) -> None:
+    """Errors: `ValueError` if the splits have different vocabularies, an empty document, or `train` too few."""
+    for name, part in (("train", data.train), ("valid", data.valid)):
+        if part.vocabulary != len(data.words):
+            raise ValueError(
+                f"{name} counts {part.vocabulary:,} words and the vocabulary has {len(data.words):,}: "
+                "expected the same; build both from one corpus"
+            )
+        if not part.documents or not np.diff(part.starts).min():
+            raise ValueError(f"{name} has no document, or an empty one: expected words in each; drop it")
+    if data.train.documents < least:
+        raise ValueError(
+            f"train has {data.train.documents} documents: expected at least {least}, give more or ask less"
+        )
+
+
 def run(
     method: Method[State],
     settings: Settings,
-    data: Splits,
+    data: Splits | Corpus,
     folder: str | Path | None,
     title: str,
     progress: str | None,
 ) -> TrainResult[State]:
     """`loop.run`, the run named by its settings, its data and torch's version. Errors: those of `loop.run`."""
-    digest = hashlib.sha256(torch.cat([data.train, data.valid]).numpy().data)
+    digest = hashlib.sha256()
+    for part in (data.train, data.valid):
+        for array in _arrays(part):
+            digest.update(np.ascontiguousarray(array).data)
     identity = settings.to_dict() | {
         "data": {"dataset": data.dataset, "sha256": digest.hexdigest()[:16]},
         "torch": torch.__version__,  # another version may round otherwise
     }
     place = None if folder is None else Path(folder)
     return loop.run(method, settings.schedule, identity, place, title=title, progress=progress)
+
+
+def _arrays(part: Tensor | Counts) -> Sequence[np.ndarray]:
+    return (part.starts, part.words, part.counts) if isinstance(part, Counts) else (part.numpy(),)
 
 
 def estimate(log_prob: Callable[[Net, Tensor], Tensor], net: Net, replicas: int, x: Tensor) -> Estimate:
