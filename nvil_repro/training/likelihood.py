@@ -24,6 +24,7 @@ from nvil_repro.trees import view
 
 Net = TypeVar("Net")
 METRIC = "log_likelihood"  # mean over cases, in nats
+PER_WORD = "log_likelihood_per_word"  # of documents: mean over them of log p / length, in nats
 
 
 class Settings(Protocol):

@@ -84,13 +84,13 @@ def ascend(
                 gradient = gradient.triu(1)
         rate: Tensor = getattr(rates, name.split("/")[0])
         rate = rate.view(-1, *[1] * (parameter.ndim - 1))
-        step = rate * _direction(gradient, [buffer[i] for buffer in buffers], optimiser, update)
+        step = rate * direction(gradient, [buffer[i] for buffer in buffers], optimiser, update)
         parameter.add_(step)
         if bias:
             named[bias].sub_(optimiser.centre * step.sum(-2))
 
 
-def _direction(gradient: Tensor, moments: Sequence[Tensor], optimiser: Optimiser, update: int) -> Tensor:
+def direction(gradient: Tensor, moments: Sequence[Tensor], optimiser: Optimiser, update: int) -> Tensor:
     """What the rule makes of a gradient and of its moments, which move in place."""
     if optimiser.name == "momentum":
         return moments[0].mul_(optimiser.decay).add_(gradient)
