@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from nvil_repro.data import local
 from nvil_repro.data.catalogue import SOURCES
-from nvil_repro.data.content import CorruptDataError, DataUnavailableError, Source, unpack
+from nvil_repro.data.content import DataUnavailableError, Source, open_archive, unpack
 from nvil_repro.data.sources import obtain
 
 
@@ -48,7 +51,10 @@ def _list(source: Source) -> int:
 def _where(source: Source) -> str:
     places = local.places()
     homes = Counter(
-        next((f"in {place}" for place in places if place.copy_of(file)), "missing") for file in source.files
+        next(
+            (f"in {place}" for place in places if place.copy_of(file) or place.archive_of(source)), "missing"
+        )
+        for file in source.files
     )
     if len(homes) == 1:
         return next(iter(homes))
@@ -71,18 +77,26 @@ def _fetch(source: Source, forgiving: bool) -> int:
 
 def _verify(source: Source) -> int:
     """Check every stored copy, in the folder and in the cache; what is absent is said, and is no failure."""
-    status = 0
+    status, places = 0, local.places()
+    archives = [path for place in places if (path := place.archive_of(source))]
     for file in source.files:
-        copies = [path for place in local.places() if (path := place.copy_of(file))]
-        if not copies:
+        copies = [path for place in places if (path := place.copy_of(file))]
+        if not copies and not archives:
             print(f"absent   {file.path}")
         for path in copies:
-            try:
-                unpack(path.read_bytes(), file)
-                print(f"good     {path}")
-            except (OSError, CorruptDataError) as error:
-                status = _fail(f"BAD      {path}: {error}")
+            status |= _check(path, partial(unpack, file=file))
+    for path in archives:
+        status |= _check(path, partial(open_archive, source))
     return status
+
+
+def _check(path: Path, read: Callable[[bytes], object]) -> int:
+    try:
+        read(path.read_bytes())
+    except (OSError, ValueError) as error:
+        return _fail(f"BAD      {path}: {error}")
+    print(f"good     {path}")
+    return 0
 
 
 def _fail(message: str, status: int = 1) -> int:

@@ -27,27 +27,37 @@ class DataFile(NamedTuple):
         return self.path.rsplit("/", 1)[-1].removesuffix(".gz")
 
 
-class PackageMember(NamedTuple):
-    """One member of a published wheel that holds the data; `convert` turns it into files, by content name."""
+class Archive(NamedTuple):
+    """What the authors publish, if it is not the files themselves: where a data folder keeps it, under any of
+    `paths`, and `convert`, which turns its bytes into files, by content name. Archives packed anew differ in
+    their bytes and not in what they convert to, so it is the converted files that are hashed.
+    """
 
-    requirement: str
-    path: str
-    sha256: str
-    size: int
+    paths: tuple[str, ...]
     convert: Callable[[bytes], Mapping[str, bytes]]
 
 
+class Package(NamedTuple):
+    """A published wheel that holds the data; `convert` turns its members' contents into files, by content name."""
+
+    requirement: str
+    members: tuple[DataFile, ...]
+    convert: Callable[..., Mapping[str, bytes]]
+
+
 class Source(NamedTuple):
-    """A data set. `mirrors` are addresses in which `{name}` stands for a content name, gzipped or not;
-    `stand_in` says what a run uses where the data set cannot be had, if there is such a thing.
+    """A data set. `mirrors` are addresses in which `{name}` stands for a content name, gzipped or not; those of a
+    data set with an archive are the archive's. `stand_in` says what a run uses where the data set cannot be had,
+    if there is such a thing.
     """
 
     name: str
     title: str
     terms: str
     files: tuple[DataFile, ...]
+    archive: Archive | None = None
     mirrors: tuple[str, ...] = ()
-    members: tuple[PackageMember, ...] = ()
+    packages: tuple[Package, ...] = ()
     stand_in: str | None = None
 
 
@@ -68,7 +78,7 @@ class DataUnavailableError(ValueError):
     def __init__(self, source: Source, attempts: Sequence[Attempt]) -> None:
         self.attempts = tuple(attempts)
         tried = "\n".join(f"  {attempt.where}: {attempt.why}" for attempt in attempts)
-        paths = ", ".join(file.path for file in source.files)
+        paths = source.archive.paths[0] if source.archive else ", ".join(file.path for file in source.files)
         super().__init__(
             f"data set {source.name!r} cannot be had. Tried in this order:\n{tried}\n"
             f"What to do: mend one of these, or put {paths} into a folder "
@@ -88,6 +98,16 @@ def unpack(raw: bytes, file: DataFile) -> bytes:
             f"{file.name} has {longer}{min(len(content), file.size):,} bytes, expected {file.size:,}"
         )
     return check_hash(content, file.sha256, file.name)
+
+
+def open_archive(source: Source, raw: bytes) -> dict[str, bytes]:
+    """The verified files of `source`, by content name, from the bytes of its archive.
+
+    Errors: `CorruptDataError`, or the `ValueError` of whatever reads the archive.
+    """
+    assert source.archive is not None
+    contents = source.archive.convert(raw)
+    return {file.name: unpack(contents[file.name], file) for file in source.files}
 
 
 def check_hash(content: bytes, sha256: str, name: str) -> bytes:

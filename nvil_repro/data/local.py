@@ -13,7 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from nvil_repro.data.content import Attempt, CorruptDataError, DataFile, Source, notice, unpack
+from nvil_repro.data.content import (
+    Attempt,
+    CorruptDataError,
+    DataFile,
+    Source,
+    notice,
+    open_archive,
+    unpack,
+)
 from nvil_repro.files import write_atomic
 
 
@@ -30,6 +38,11 @@ class Place(NamedTuple):
         """Where this place keeps `file`, unchecked; None if it does not."""
         stored = self.root / file.path
         return next((path for path in (stored, stored.with_name(file.name)) if path.is_file()), None)
+
+    def archive_of(self, source: Source) -> Path | None:
+        """Where this place keeps the archive of `source`, unchecked; None if it does not, or there is none."""
+        paths = [self.root / path for path in (source.archive.paths if source.archive else ())]
+        return next((path for path in paths if path.is_file()), None)
 
 
 class Found(NamedTuple):
@@ -84,6 +97,22 @@ def find(
             why = f"no {', '.join(missing)} in it" if place.root.is_dir() else "there is no such folder"
             attempts.append(Attempt(str(place), why))
     return found, attempts
+
+
+def find_in_archives(source: Source, where: Sequence[Place]) -> tuple[dict[str, Found], list[Attempt]]:
+    """The files of `source`, by content name, from the first intact archive in one of the places."""
+    attempts: list[Attempt] = []
+    for place in where:
+        if (path := place.archive_of(source)) is None:
+            continue
+        try:
+            contents = open_archive(source, path.read_bytes())
+        except (OSError, ValueError) as error:
+            attempts.append(Attempt(place.label, f"{path} is not usable: {error}"))
+            notice(f"{path} is not usable ({error}); trying the next source")
+            continue
+        return {name: Found(content, str(place)) for name, content in contents.items()}, attempts
+    return {}, attempts
 
 
 def store(file: DataFile, content: bytes) -> Path:

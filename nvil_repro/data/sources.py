@@ -19,7 +19,10 @@ def obtain(source: Source, names: Iterable[str] | None = None) -> dict[str, Foun
     files = {file.name: file for file in source.files}
     wanted = [files[name] for name in (names if names is not None else files)]
     found, attempts = local.find(wanted, local.places())
-    if len(found) < len(wanted):
+    if len(found) < len(wanted) and source.archive:
+        unpacked, failures = local.find_in_archives(source, local.places())
+        found, attempts = unpacked | found, attempts + failures
+    if any(file.name not in found for file in wanted):
         try:
             with local.fetching(source):
                 missing = [file for file in wanted if file.name not in found]

@@ -12,7 +12,15 @@ from threading import Thread
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from nvil_repro.data.content import Attempt, CorruptDataError, DataFile, Source, notice, unpack
+from nvil_repro.data.content import (
+    Attempt,
+    CorruptDataError,
+    DataFile,
+    Source,
+    notice,
+    open_archive,
+    unpack,
+)
 from nvil_repro.data.local import Found
 
 RESOLVE_SECONDS = 4.0
@@ -29,21 +37,25 @@ def fetch(source: Source, files: Sequence[DataFile]) -> tuple[dict[str, Found], 
         return {}, [Attempt("web", "pooch is not installed; pip install pooch")]
     found: dict[str, Found] = {}
     attempts: list[Attempt] = []
-    for mirror in _reachable(source.mirrors, attempts):
+    for mirror in reachable(source.mirrors, attempts):
         for file in (file for file in files if file.name not in found):
             url = mirror.replace("{name}", file.name)
             try:
-                found[file.name] = Found(unpack(_download(url), file), f"web {urlsplit(url).hostname}")
+                raw = download(url)
+                contents = open_archive(source, raw) if source.archive else {file.name: unpack(raw, file)}
+                origin = f"web {urlsplit(url).hostname}"
+                found |= {name: Found(content, origin) for name, content in contents.items()}
             except (OSError, ValueError) as error:
                 kind = "" if isinstance(error, CorruptDataError) else f"{type(error).__name__}: "
                 attempts.append(Attempt(f"web {url}", f"{kind}{error}"))
                 break
-        if len(found) == len(files):
+        if all(file.name in found for file in files):
             break
     return found, attempts
 
 
-def _download(url: str) -> bytes:
+def download(url: str) -> bytes:
+    """What the address serves. Errors: `OSError`, among them those of timeouts and refusals."""
     import pooch
 
     notice(f"downloading {url}")
@@ -54,7 +66,7 @@ def _download(url: str) -> bytes:
         return Path(pooch.retrieve(url, None, fname="file", path=folder, downloader=downloader)).read_bytes()
 
 
-def _reachable(mirrors: Sequence[str], attempts: list[Attempt]) -> list[str]:
+def reachable(mirrors: Sequence[str], attempts: list[Attempt]) -> list[str]:
     """The mirrors whose host name resolves; the names are asked for at once, so all together wait once."""
     hosts = {mirror: urlsplit(mirror).hostname or "" for mirror in mirrors}
     resolved: set[str] = set()

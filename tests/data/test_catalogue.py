@@ -21,8 +21,8 @@ def test_an_entry_is_complete(source: Source) -> None:
         assert file.size > 0
         assert not file.path.startswith(("/", "."))
     assert len({urlsplit(mirror).hostname for mirror in source.mirrors}) >= 3, "several public mirrors"
-    assert all("{name}" in mirror for mirror in source.mirrors)
-    assert all("==" in member.requirement for member in source.members)
+    assert all(("{name}" in mirror) == (source.archive is None) for mirror in source.mirrors)
+    assert all("==" in package.requirement for package in source.packages)
 
 
 def test_sizes_are_those_of_the_formats() -> None:

@@ -33,7 +33,7 @@ def publish(source: Source, contents: list[bytes], folder: Path, monkeypatch: py
         (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
         (folder / file.path).write_bytes(gzip.compress(content))
         files.append(DataFile(file.path, hashlib.sha256(content).hexdigest(), len(content)))
-    small = source._replace(files=tuple(files), mirrors=(), members=())
+    small = source._replace(files=tuple(files), mirrors=(), packages=())
     monkeypatch.setattr(
         catalogue, {"mnist": "MNIST", "binarized-mnist": "BINARIZED_MNIST"}[source.name], small
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nvil_repro.data import package_index
-from nvil_repro.data.content import PackageMember, Source
+from nvil_repro.data.content import DataFile, Package, Source
 
 from .conftest import Toy
 
@@ -45,7 +45,7 @@ def packaged(toy: Toy, contents: dict[str, bytes] | None = None) -> Source:
     sha256 = hashlib.sha256(PAYLOAD).hexdigest()
     convert = {PAYLOAD: contents or toy.contents}.__getitem__
     return toy.source._replace(
-        members=(PackageMember("toy-hub==1.0", "toy/data", sha256, len(PAYLOAD), convert),)
+        packages=(Package("toy-hub==1.0", (DataFile("toy/data", sha256, len(PAYLOAD)),), convert),)
     )
 
 
