@@ -1,0 +1,117 @@
+"""log Z of the replicated softmax against the sum over all sequences, and what annealing makes of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nvil_repro.data.counts import from_dense
+from nvil_repro.evaluation.annealed_importance import estimate
+from nvil_repro.evaluation.replicated_softmax import (
+    Partition,
+    bracket,
+    exact_log_partition,
+    log_partition,
+    log_prob,
+)
+from nvil_repro.models.replicated_softmax import (
+    ReplicatedSoftmax,
+    documents,
+    log_unnormalised,
+)
+from nvil_repro.models.unigram import log_prob as unigram_log_prob
+from nvil_repro.models.unigram import unigram
+from nvil_repro.trees import replica
+from tests.models.test_replicated_softmax import all_sequences, counted, random_model
+
+EXACT = {"rtol": 0, "atol": 1e-10}
+
+
+def exactly(model: ReplicatedSoftmax, lengths: list[int]) -> Partition:
+    """What `log_partition` would give if it knew."""
+    log_z = exact_log_partition(model, lengths)
+    return Partition(torch.tensor(lengths), estimate(log_z, torch.zeros(*log_z.shape, 2)))
+
+
+@pytest.mark.parametrize("hidden", [2, 9])
+def test_log_z_is_the_sum_over_all_sequences(hidden: int) -> None:
+    model = random_model(hidden=hidden, replicas=2)
+    found = exact_log_partition(model, [1, 2, 5])
+    for length, log_z in zip((1, 2, 5), found.T, strict=True):
+        x = documents(counted(all_sequences(length, 3), 3), torch.float64)
+        torch.testing.assert_close(log_z, log_unnormalised(model, x).logsumexp(-1), **EXACT)
+    unscaled = exact_log_partition(model._replace(hidden_bias=model.hidden_bias / 2), [2])  # control
+    assert (unscaled[:, 0] - found[:, 1]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_probabilities_of_all_sequences_of_a_length_sum_to_one(length: int) -> None:
+    model, x = random_model(vocabulary=4, hidden=3, replicas=2), counted(all_sequences(length, 4), 4)
+    total = log_prob(model, x, exactly(model, [length])).value.exp().sum(-1)
+    torch.testing.assert_close(total, torch.ones(2, dtype=torch.float64), **EXACT)
+    other = log_prob(model, x, exactly(model, [length + 1])._replace(lengths=torch.tensor([length])))
+    assert (other.value.exp().sum(-1) - 1).abs().min() > 0.1  # control: of another length
+
+
+def test_without_weights_log_z_is_exact_and_the_model_is_the_unigram() -> None:
+    """The chains agree then, whatever they do."""
+    x = from_dense(np.array([[3, 0, 1, 0], [2, 5, 0, 0], [0, 0, 0, 30]]))
+    words = unigram(x)
+    bias = torch.from_numpy(words.log_p)[None] + 0.7
+    model = ReplicatedSoftmax(torch.zeros(1, 4, 3).double(), torch.zeros(1, 3).double(), bias)
+    partition = log_partition(model, [30, 4, 7], chains=3, rungs=5)
+    assert partition.lengths.tolist() == [4, 7, 30]
+    for log_z in partition.log_z[:3]:
+        torch.testing.assert_close(log_z, exact_log_partition(model, [4, 7, 30]), **EXACT)
+    for value in log_prob(model, x, partition):
+        torch.testing.assert_close(value[0], torch.from_numpy(unigram_log_prob(words, x)), **EXACT)
+
+
+def test_all_lengths_come_from_one_run_and_both_ends_of_the_bracket_meet() -> None:
+    model, lengths = random_model(vocabulary=12, hidden=6, replicas=2), [1, 2, 7, 40]
+    exact, found = (
+        exact_log_partition(model, lengths),
+        log_partition(model, lengths, chains=50, rungs=60).log_z,
+    )
+    assert bool(((found.lower < exact) & (exact < found.upper)).all())
+    assert bool((found.upper - found.lower < 1.5).all())
+    for below_or_above in bracket(model, 40, chains=50, rungs=60):
+        assert bool(((below_or_above.lower < exact[:, 3]) & (exact[:, 3] < below_or_above.upper)).all())
+    assert not bool(((found.lower < exact + 1) & (exact + 1 < found.upper)).any())  # control
+    alone = log_partition(replica(model, 1), lengths, chains=50, rungs=60).log_z
+    torch.testing.assert_close(alone.log_z[0], found.log_z[1], **EXACT)
+    again = log_partition(model, lengths, chains=50, rungs=60, seed=1).log_z
+    assert not torch.equal(again.log_z, found.log_z)
+
+
+def test_the_interval_of_a_document_is_that_of_its_length() -> None:
+    model, x = random_model(), counted(np.array([[0, 2, 2], [1, 1, 0]]), 3)
+    partition = log_partition(model, [3, 5], chains=10, rungs=5)
+    found, z = log_prob(model, x, partition), partition.log_z
+    unnormalised = log_unnormalised(model, documents(x, torch.float64))
+    for value, log_z in zip(found, (z.log_z, z.upper, z.lower), strict=True):
+        torch.testing.assert_close(value, unnormalised - log_z[:, :1], **EXACT)
+    assert bool((found.lower < found.value).all() & (found.value < found.upper).all())
+
+
+def test_bad_input_is_refused() -> None:
+    model, x = random_model(), counted(np.array([[0, 2, 2], [1, 1, 0]]), 3)
+    for lengths in ([], [0], [3, -1]):
+        for function in (exact_log_partition, log_partition):
+            with pytest.raises(ValueError, match=r"expected at least one, each of at least 1 word"):
+                function(model, lengths)
+    with pytest.raises(ValueError, match="30 hidden units have 2\\^30 states"):
+        exact_log_partition(random_model(hidden=30), [1])
+    with pytest.raises(ValueError, match="chains=1: expected at least 2"):
+        log_partition(model, [3], chains=1)
+    with pytest.raises(ValueError, match="rungs=1: expected at least 2"):
+        log_partition(model, [3], rungs=1)
+    with pytest.raises(ValueError, match="is NaN: are all parameters finite"):
+        log_partition(model._replace(hidden_bias=model.hidden_bias * math.nan), [3], rungs=5)
+    with pytest.raises(ValueError, match="log Z is not known for documents of 3 words"):
+        log_prob(model, x, exactly(model, [1, 4]))
+    with pytest.raises(ValueError, match="the documents count 3 words and the model knows 5"):
+        log_prob(random_model(vocabulary=5), x, exactly(model, [3]))
