@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,16 @@ class Counts(NamedTuple):
         entries = np.repeat(begin - starts[:-1], sizes) + np.arange(starts[-1])
         return Counts(starts, self.words[entries], self.counts[entries], self.vocabulary)
 
+    def renamed(self, words: NDArray[np.int64], vocabulary: int) -> Counts:
+        """The same documents over other words: word w becomes words[w], or is left out where that is negative.
+
+        Counts of words that become one are added. words: [V]; vocabulary: how many there are of the others.
+        """
+        rows = np.repeat(np.arange(self.documents), np.diff(self.starts))
+        renamed = words[self.words]
+        kept = renamed >= 0
+        return tally(rows[kept], renamed[kept], (self.documents, vocabulary), self.counts[kept])
+
     def dense(self) -> NDArray[np.int32]:
         """[N, V], for a handful of documents."""
         rows = np.repeat(np.arange(self.documents), np.diff(self.starts))
@@ -61,6 +72,33 @@ class Corpus(NamedTuple):
     words: tuple[str, ...]  # [V]
     dataset: str
     dropped: tuple[int, int] = (0, 0)
+
+
+def joined(parts: Sequence[Counts]) -> Counts:
+    """The documents of all parts, which are over the same words, one part after another."""
+    sizes = np.concatenate([np.diff(part.starts) for part in parts])
+    return Counts(
+        starts=np.concatenate([[0], np.cumsum(sizes)]),
+        words=np.concatenate([part.words for part in parts]),
+        counts=np.concatenate([part.counts for part in parts]),
+        vocabulary=parts[0].vocabulary,
+    )
+
+
+def tally(
+    documents: NDArray[np.integer],
+    words: NDArray[np.integer],
+    shape: tuple[int, int],
+    counts: NDArray[np.integer] | None = None,
+) -> Counts:
+    """The counts of tokens, or of groups of `counts` equal tokens, given by their document and word, in any order.
+
+    shape: (N, V).
+    """
+    keys, inverse = np.unique(documents.astype(np.int64) * shape[1] + words, return_inverse=True)
+    sums = np.bincount(inverse, weights=counts, minlength=len(keys)).astype(np.int32)
+    starts = np.searchsorted(keys, np.arange(shape[0] + 1, dtype=np.int64) * shape[1])
+    return Counts(starts, (keys % shape[1]).astype(np.int32), sums, shape[1])
 
 
 def from_dense(matrix: NDArray[np.integer]) -> Counts:

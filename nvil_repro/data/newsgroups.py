@@ -46,17 +46,20 @@ def from_tables(*tables: bytes) -> dict[str, bytes]:
     That edition cuts encoded blocks and signatures out of some forty posts and lacks seven; the splices of
     `newsgroups_splices.json` undo that. Errors: `FormatError` for tables that are not text.
     """
-    resource = files("nvil_repro.data").joinpath("newsgroups_splices.json")
-    splices = json.loads(resource.read_text("ascii"))
-    contents = {}
+    splices, contents = _splices(), {}
     for split, table in zip(SPLITS, tables, strict=True):
         try:
             text = table.decode("ascii")
         except UnicodeDecodeError as error:
             raise FormatError(f"the table of the {split} posts is not plain words: {error}") from error
-        changes = [Splice(*change) for change in splices[split]]
-        contents[f"20news-bydate-{split}.txt"] = spliced(text, changes).encode("ascii")
+        contents[f"20news-bydate-{split}.txt"] = spliced(text, splices[split]).encode("ascii")
     return contents
+
+
+def _splices() -> dict[str, list[Splice]]:
+    resource = files("nvil_repro.data").joinpath("newsgroups_splices.json")
+    by_split = json.loads(resource.read_text("ascii"))
+    return {split: [Splice(*splice) for splice in splices] for split, splices in by_split.items()}
 
 
 def _subject_and_body(post: str) -> str:

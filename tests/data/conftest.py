@@ -1,4 +1,4 @@
-"""A tiny data set, a cache of its own for every test, and no way out to the network."""
+"""A tiny data set, a cache of its own for every test, and no way out to the network but for tests of real data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-from nvil_repro.data.content import DataFile, Source
+from nvil_repro.data import local
+from nvil_repro.data.content import Archive, DataFile, Source
+from nvil_repro.data.formats import FormatError
 
 
 class Toy(NamedTuple):
@@ -27,6 +29,18 @@ class Toy(NamedTuple):
         return root
 
 
+def archived(toy: Toy) -> Source:
+    """The toy source with an archive, which is the two contents with a bar between them."""
+
+    def convert(raw: bytes) -> dict[str, bytes]:
+        one, bar, two = raw.partition(b"|")
+        if not bar:
+            raise FormatError("no bar in the archive")
+        return {"one": one, "two": two}
+
+    return toy.source._replace(archive=Archive(("toy/both.tar.xz", "toy/both.tar"), convert))
+
+
 def data_file(path: str, content: bytes) -> DataFile:
     return DataFile(path, hashlib.sha256(content).hexdigest(), len(content))
 
@@ -39,15 +53,19 @@ def toy() -> Toy:
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    if request.node.get_closest_marker("real_data"):
+        return local.cache().root
     monkeypatch.setenv("NVIL_REPRO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NVIL_REPRO_DATA", raising=False)
     return tmp_path / "cache" / "data"
 
 
 @pytest.fixture(autouse=True)
-def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+def _offline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only this machine's own address resolves, and pip is told to look nowhere."""
+    if request.node.get_closest_marker("real_data"):
+        return
     resolve = socket.getaddrinfo
 
     def only_here(host: str, *args: object, **kwargs: object) -> object:

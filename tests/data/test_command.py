@@ -9,7 +9,7 @@ import pytest
 
 from nvil_repro.data import command
 
-from .conftest import Toy
+from .conftest import Toy, archived
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +65,23 @@ def test_verify_names_the_bad_file(
     captured = capsys.readouterr()
     assert f"BAD      {bad}: two has 3 bytes, expected 280" in captured.err
     assert f"good     {tmp_path / 'mine' / 'toy' / 'two.gz'}" in captured.out
+
+
+def test_an_archive_is_listed_and_verified(
+    toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SOURCES", {"toy": archived(toy)})
+    archive = cache / "toy" / "both.tar.xz"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"|".join(toy.contents.values()))
+    assert call("list") == call("verify") == call("fetch") == 0
+    said = capsys.readouterr().out
+    assert f"none; in cache {cache}" in said
+    assert f"good     {archive}" in said
+    assert "absent" not in said
+    archive.write_bytes(b"bad|")
+    assert call("verify") == 1
+    assert f"BAD      {archive}: one has 3 bytes, expected 200" in capsys.readouterr().err
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nvil_repro.data.counts import Counts, from_dense
+from nvil_repro.data.counts import Counts, from_dense, joined, tally
 
 DENSE = np.array([[0, 2, 1, 0], [0, 0, 0, 0], [3, 0, 0, 1], [0, 0, 5, 0]])
 
@@ -27,3 +27,32 @@ def test_dense_and_sparse_are_one(counts: Counts) -> None:
 def test_taking_documents_is_taking_rows(counts: Counts, documents: list[int]) -> None:
     chosen = np.array(documents, np.int64)
     np.testing.assert_array_equal(counts.take(chosen).dense(), DENSE[chosen])
+
+
+def test_tokens_in_any_order_are_tallied(counts: Counts) -> None:
+    documents, words = np.nonzero(DENSE)
+    groups = np.concatenate(
+        [np.stack([documents, words, DENSE[documents, words] - 1]), [documents, words, 0 * words + 1]], 1
+    )
+    shuffled = groups[:, np.random.default_rng(0).permutation(groups.shape[1])]
+    tallied = tally(shuffled[0], shuffled[1], DENSE.shape, shuffled[2])
+    for field, expected in zip(tallied, counts, strict=True):
+        np.testing.assert_array_equal(field, expected)
+        assert np.asarray(field).dtype == np.asarray(expected).dtype
+    ones = tally(shuffled[0], shuffled[1], DENSE.shape)
+    np.testing.assert_array_equal(ones.dense(), 2 * (DENSE > 0))
+
+
+@pytest.mark.parametrize("names", [[1, 0, 0, 1], [-1, 2, -1, 0], [-1, -1, -1, -1]])
+def test_renaming_words_adds_columns(counts: Counts, names: list[int]) -> None:
+    expected = np.zeros((4, 3), int)
+    for word, name in enumerate(names):
+        if name >= 0:
+            expected[:, name] += DENSE[:, word]
+    np.testing.assert_array_equal(counts.renamed(np.array(names), 3).dense(), expected)
+
+
+def test_parts_are_joined_one_after_another(counts: Counts) -> None:
+    parts = [counts.take(np.array(some, np.int64)) for some in ([0, 1], [], [2, 3])]
+    np.testing.assert_array_equal(joined(parts).dense(), DENSE)
+    assert not np.array_equal(joined(parts[::-1]).dense(), DENSE)

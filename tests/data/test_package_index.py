@@ -60,6 +60,15 @@ def test_one_member_is_read_as_data(toy: Toy, publish: Publish) -> None:
     assert not Path(commands[0][commands[0].index("--dest") + 1]).exists()
 
 
+def test_several_members_of_one_wheel_are_read_at_once(toy: Toy, publish: Publish) -> None:
+    commands = publish(toy.contents)
+    members = tuple(file._replace(path=file.name) for file in toy.source.files)
+    package = Package("toy-hub==1.0", members, lambda one, two: {"one": one, "two": two})
+    found, _ = package_index.fetch(toy.source._replace(packages=(package,)), toy.source.files)
+    assert {name: item.content for name, item in found.items()} == toy.contents
+    assert len(commands) == 1
+
+
 @pytest.mark.parametrize(
     ("members", "message"),
     [

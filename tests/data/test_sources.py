@@ -15,7 +15,7 @@ from nvil_repro.data.content import Attempt, DataFile, DataUnavailableError, Sou
 from nvil_repro.data.local import Found
 from nvil_repro.data.sources import obtain
 
-from .conftest import Toy
+from .conftest import Toy, archived
 
 
 def serve(toy: Toy, monkeypatch: pytest.MonkeyPatch, *names: str) -> list[list[str]]:
@@ -88,6 +88,28 @@ def test_a_damaged_file_of_the_folder_is_named_and_left_alone(
     assert contents(obtain(toy.source)) == toy.contents
     assert "trying the next source" in capsys.readouterr().err
     assert damaged.read_bytes() == b"damaged"
+
+
+def test_an_archive_of_the_folder_serves_what_is_not_there_as_files(
+    toy: Toy, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = archived(toy)
+    monkeypatch.setenv("NVIL_REPRO_DATA", str(tmp_path / "mine"))
+    archive = tmp_path / "mine" / "toy" / "both.tar"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"|".join(toy.contents.values()))
+    assert contents(obtain(source, ["two"])) == {"two": toy.contents["two"]}
+    toy.put(cache, "one")
+    found = obtain(source)
+    assert contents(found) == toy.contents
+    assert [item.origin.split()[0] for item in found.values()] == ["cache", "folder"]
+    for damaged, why in ((b"one", "no bar in the archive"), (b"one|two", "one has 3 bytes, expected 200")):
+        archive.write_bytes(damaged)
+        with pytest.raises(DataUnavailableError, match=f"{archive} is not usable: {why}"):
+            obtain(source)
+        assert f"{archive} is not usable ({why}); trying the next source" in capsys.readouterr().err
+    with pytest.raises(DataUnavailableError, match=r"put toy/both\.tar\.xz into a folder"):
+        obtain(source)
 
 
 def test_the_error_names_every_place(toy: Toy, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from nvil_repro.data import web
 
-from .conftest import Toy
+from .conftest import Toy, archived
 
 pytest.importorskip("pooch")
 
@@ -67,6 +67,15 @@ def test_the_next_mirror_serves_what_the_one_before_did_not(toy: Toy, server: Se
     assert server.log == ["/a/one", "/a/two", "/b/two", "/c/two"]
     assert "two has 13 bytes, expected 280" in attempts[0].why
     assert "404" in attempts[1].why
+
+
+def test_an_archive_is_downloaded_once_for_all_its_files(toy: Toy, server: Server) -> None:
+    server.pages.update({"/other": b"another archive", "/both": b"|".join(toy.contents.values())})
+    source = archived(toy)._replace(mirrors=(server.address + "/other", server.address + "/both"))
+    found, attempts = web.fetch(source, source.files)
+    assert {name: item.content for name, item in found.items()} == toy.contents
+    assert server.log == ["/other", "/both"]
+    assert [attempt.why for attempt in attempts] == ["FormatError: no bar in the archive"]
 
 
 def test_a_dead_mirror_is_given_up_at_its_first_failure(toy: Toy, server: Server) -> None:
