@@ -123,6 +123,12 @@ def test_a_whole_file_may_lack_the_last_blank_line(path: Path) -> None:
         read(path, documents=4)
 
 
+def test_an_empty_file_is_refused(path: Path) -> None:
+    path.write_bytes(gzip.compress(b""))
+    with pytest.raises(CorruptDataError, match="ends at line 0 after 0 documents, expected some"):
+        read(path)
+
+
 @pytest.mark.parametrize("harm", [lambda raw: raw[:-20], lambda raw: raw[:40] + b"\0\0\0\0" + raw[44:]])
 def test_a_damaged_gzip_stream_is_refused(path: Path, harm) -> None:
     path.write_bytes(harm(path.read_bytes()))
