@@ -1,0 +1,172 @@
+"""LDA as a method of the loop: an update is a minibatch of scikit-learn's online variational Bayes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nvil_repro.data.counts import Corpus, Counts
+from nvil_repro.data.minibatches import minibatch_indices
+from nvil_repro.evaluation.left_to_right import LeftToRight, LogProbability, log_prob
+from nvil_repro.files import settings_hash
+from nvil_repro.learning.lda import online_update
+from nvil_repro.models.lda import Lda, lda
+from nvil_repro.training import likelihood
+from nvil_repro.training.loop import TrainResult
+from nvil_repro.training.method import Estimate, Replica, Schedule
+from nvil_repro.training.settings import SettingsError
+from nvil_repro.trees import view
+
+NEEDED = {"numba": "numba", "sklearn": "scikit-learn"}
+RUNS = 2  # of an estimate while training
+
+
+@dataclass(frozen=True)
+class LdaSettings:
+    """Fitting LDA, a replica per seed; defaults are ours, chosen on validation.
+
+    An update is one of Hoffman, Blei & Bach (2010): lambda moves the share (learning_offset + t)^-learning_decay of its
+    way, t = 1, 2, ..., to what the minibatch alone would make of it. With `learning_decay` 0 and a minibatch of all
+    documents it is batch variational Bayes. Validation and training log-likelihoods are left-to-right estimates with
+    `particles`. Nothing but `checkpoint_seconds` is outside the hash. Errors: `SettingsError`.
+    """
+
+    topics: int = 50
+    updates: int = 2200
+    seeds: tuple[int, ...] = (0,)
+    alpha: float = 0.1  # of a document's Dirichlet over topics, each
+    eta: float = 0.1  # of a topic's Dirichlet over words, each
+    batch_size: int = 256
+    learning_decay: float = 0.7
+    learning_offset: float = 10.0
+    inference_steps: int = 100  # at most, for the topics of a document
+    eval_every: int = 44
+    patience: int | None = None  # evaluations without a better one before a replica stops; None: never
+    particles: int = 20
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        whole = {"topics": 1, "batch_size": 1, "inference_steps": 1, "particles": 1}
+        real = {"alpha": 1e-6, "eta": 1e-6, "learning_decay": 0.0, "learning_offset": 1.0}
+        likelihood.check_settings(self, whole | real)
+        if self.learning_decay > 1:
+            raise SettingsError(
+                f"learning_decay={self.learning_decay}: expected at most 1; (0.5, 1] converges"
+            )
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        return tuple(Replica("", seed) for seed in self.seeds)
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(self.updates, self.eval_every, 1, self.patience, self.checkpoint_seconds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, only what can change a number."""
+        return likelihood.to_dict(self)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits that name the run; see `files.settings_hash`."""
+        return settings_hash(self.to_dict())
+
+
+class LdaState(NamedTuple):
+    """Everything an update changes."""
+
+    net: Lda
+
+
+def train(
+    settings: LdaSettings,
+    data: Corpus,
+    folder: str | Path | None = None,
+    *,
+    title: str = "",
+    progress: str | None = None,
+    threads: int | None = None,
+) -> TrainResult[LdaState]:
+    """Fit a model per seed to `data.train`, tracking the log-likelihood per word of `data.valid`.
+
+    `folder` keeps checkpoints, so that the same call continues an interrupted run, see `loop.run`; `progress`
+    is bar, lines or off, None to find out which; `threads` is not used: scikit-learn's updates run one by one.
+    Errors: `ValueError` if a document is empty or there are fewer than a minibatch; `ImportError` without numba or
+    scikit-learn; those of `loop.run`.
+    """
+    likelihood.check_corpus(data, settings.batch_size)
+    missing = [name for module, name in NEEDED.items() if find_spec(module) is None]
+    if missing:
+        raise ImportError(
+            f"LDA is fitted by scikit-learn and scored by compiled code: pip install {' '.join(missing)}"
+        )
+    return likelihood.run(
+        LdaMethod(settings, data.train, data.valid), settings, data, folder, title, progress
+    )
+
+
+@dataclass(frozen=True)
+class LdaMethod:
+    """Online variational Bayes, a `method.Method`."""
+
+    settings: LdaSettings
+    train: Counts
+    valid: Counts
+    metric: str = likelihood.PER_WORD
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        return self.settings.replicas
+
+    def start(self) -> LdaState:
+        """Random topics."""
+        s = self.settings
+        return LdaState(lda(s.topics, s.seeds, vocabulary=self.train.vocabulary, alpha=s.alpha))
+
+    def advance(self, state: LdaState, first_update: int, count: int) -> Tensor:
+        """Run `count` updates in place; each minibatch's log-likelihood per word before it, [count, R], in nats."""
+        objective = torch.empty(count, len(self.replicas), dtype=torch.float64)
+        for t in range(count):
+            for r, seed in enumerate(self.settings.seeds):
+                objective[t, r] = self._update(view(state.net, r), seed, first_update + t)
+        return objective
+
+    def _update(self, net: Lda, seed: int, update: int) -> float:
+        """Move one model in place."""
+        s, train = self.settings, self.train
+        cases = minibatch_indices(train.documents, s.batch_size, update, 1, seed)[0]
+        documents = train.take(cases.numpy())
+        before = self._estimate(net, documents, seed).log_p / documents.lengths
+        stepped = online_update(
+            net.dirichlet[0].numpy(),
+            documents,
+            alpha=s.alpha,
+            eta=s.eta,
+            total=train.documents,
+            share=(s.learning_decay, s.learning_offset),
+            steps=s.inference_steps,
+            seed=seed,
+            update=update,
+        )
+        net.dirichlet[0].copy_(torch.from_numpy(stepped))
+        return float(before.mean())
+
+    def evaluate(self, state: LdaState) -> Estimate:
+        """The log-likelihood per word of the validation documents, with the same random numbers each time."""
+        lengths = torch.from_numpy(self.valid.lengths)
+        found = [self._estimate(view(state.net, r), self.valid, 0) for r in range(len(self.replicas))]
+        per_word = [torch.from_numpy(each.log_p) / lengths for each in found]
+        errors = [torch.from_numpy(each.stderr) / lengths for each in found]
+        return Estimate(
+            torch.stack([each.mean() for each in per_word]),
+            torch.stack([each.square().sum().sqrt() / len(lengths) for each in errors]),
+            self.valid.documents,
+        )
+
+    def _estimate(self, net: Lda, documents: Counts, seed: int) -> LogProbability:
+        return log_prob(net, documents, LeftToRight(self.settings.particles, runs=RUNS), seed)
