@@ -38,6 +38,13 @@ class Counts(NamedTuple):
         entries = np.repeat(begin - starts[:-1], sizes) + np.arange(starts[-1])
         return Counts(starts, self.words[entries], self.counts[entries], self.vocabulary)
 
+    def where(self, chosen: NDArray[np.bool_]) -> Counts:
+        """The documents at which `chosen`, [N], is true: for most of a large corpus, in less memory than `take`."""
+        sizes = np.diff(self.starts)
+        entries = np.repeat(chosen, sizes)
+        starts = np.concatenate([[0], np.cumsum(sizes[chosen])])
+        return Counts(starts, self.words[entries], self.counts[entries], self.vocabulary)
+
     def renamed(self, words: NDArray[np.int64], vocabulary: int) -> Counts:
         """The same documents over other words: word w becomes words[w], or is left out where that is negative.
 

@@ -32,8 +32,8 @@ def hold_out(
     held_out = np.zeros(train.documents, bool)
     held_out[stream(seed, "validation documents").permutation(train.documents)[:validation]] = True
     return Corpus(
-        train=train.take(np.flatnonzero(~held_out)),
-        valid=train.take(np.flatnonzero(held_out)),
+        train=train.where(~held_out),
+        valid=train.where(held_out),
         test=test,
         words=counted.words,
         dataset=dataset,
@@ -42,4 +42,4 @@ def hold_out(
 
 
 def _not_empty(counts: Counts) -> Counts:
-    return counts.take(np.flatnonzero(np.diff(counts.starts)))
+    return counts.where(np.diff(counts.starts) > 0)

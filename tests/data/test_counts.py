@@ -29,6 +29,13 @@ def test_taking_documents_is_taking_rows(counts: Counts, documents: list[int]) -
     np.testing.assert_array_equal(counts.take(chosen).dense(), DENSE[chosen])
 
 
+@pytest.mark.parametrize("documents", [[0, 2, 3], [1], [], [0, 1, 2, 3]])
+def test_the_documents_of_a_mask_are_those_taken(counts: Counts, documents: list[int]) -> None:
+    mask = np.isin(np.arange(4), documents)
+    for masked, taken in zip(counts.where(mask), counts.take(np.array(documents, np.int64)), strict=True):
+        np.testing.assert_array_equal(masked, taken)
+
+
 def test_tokens_in_any_order_are_tallied(counts: Counts) -> None:
     documents, words = np.nonzero(DENSE)
     groups = np.concatenate(
