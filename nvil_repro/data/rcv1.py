@@ -14,7 +14,7 @@ from nvil_repro.data.rcv1_files import DOCUMENTS, IDS, token_files
 from nvil_repro.data.rcv1_tokens import Stems, token_blocks
 from nvil_repro.data.rcv1_weights import recover_counts
 
-REFERENCE = DOCUMENTS[0]  # the first documents, all but a few of those whose frequencies made the weights' idf
+REFERENCE = DOCUMENTS[0]  # the first documents, which (with 158 more) made the weights' idf
 FORM = 1  # of what is kept in the cache; to be raised when the same files would give other counts
 
 

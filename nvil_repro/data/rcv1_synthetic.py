@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvil_repro.data.catalogue import RCV1
-from nvil_repro.data.counts import Corpus, Counts
+from nvil_repro.data.counts import Corpus, Counts, tally
 from nvil_repro.data.rcv1_corpus import TEST_DOCUMENTS, Documents, for_testing, most_frequent, split
 from nvil_repro.data.rcv1_files import DOCUMENTS
-from nvil_repro.data.rcv1_tokens import tally
 from nvil_repro.streams import stream
 
 if TYPE_CHECKING:
@@ -118,12 +117,13 @@ def weights(counts: Counts, idf: NDArray[np.float64]) -> csr_array:
     """
     from scipy.sparse import csr_array
 
+    rows = np.repeat(np.arange(counts.documents), np.diff(counts.starts))
     values = (1 + np.log(counts.counts)) * idf[counts.words]
-    lengths = np.sqrt(np.add.reduceat(values**2, counts.starts[:-1]))
-    values /= np.repeat(lengths, np.diff(counts.starts))
-    matrix = csr_array((values, counts.words, counts.starts), shape=(counts.documents, counts.vocabulary))
-    matrix.eliminate_zeros()
-    return matrix
+    lengths = np.sqrt(np.bincount(rows, values**2, counts.documents))
+    kept = values > 0
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=counts.documents))])
+    entries = values[kept] / lengths[rows[kept]], counts.words[kept]
+    return csr_array((*entries, starts), shape=(counts.documents, counts.vocabulary))
 
 
 def _documents(
@@ -139,7 +139,7 @@ def _documents(
         for row, total in zip(cumulative, tokens.sum(0), strict=True)
     ]
     rows = np.concatenate([np.repeat(np.arange(documents), topic) for topic in tokens.T])
-    return tally(rows, np.concatenate(words), documents, len(model.stems))
+    return tally(rows, np.concatenate(words), (documents, len(model.stems)))
 
 
 def _text(block: Block, pieces: NDArray[np.object_]) -> bytes:

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nvil_repro.data.content import CorruptDataError
-from nvil_repro.data.counts import Counts
+from nvil_repro.data.counts import Counts, tally
 
 BLOCK_BYTES, LONGEST_DOCUMENT = 2**23, 2**24  # bytes
 _DOCUMENT = re.compile(rb"\n*\.I (\d{1,9})\n\.W\n((?:(?!\.[IW]\b)[ -~]+\n)*+)\n+")
@@ -62,17 +61,11 @@ def token_blocks(
             yield TokenBlock(ids, _count([match[2] for match in matches], stems))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CorruptDataError(f"{path}, after line {line - 1}: damaged gzip stream ({error})") from error
-    if documents not in (None, found):
+    if found == 0 or documents not in (None, found):
+        expected = "some" if documents is None else f"{documents:,}"
         raise CorruptDataError(
-            f"{path} ends at line {line - 1} after {found:,} documents, expected {documents:,}"
+            f"{path} ends at line {line - 1} after {found:,} documents, expected {expected}"
         )
-
-
-def tally(rows: NDArray[np.int64], words: NDArray[np.int64], documents: int, vocabulary: int) -> Counts:
-    """The counts of tokens given one by one, each by its document and its word."""
-    keys, counts = np.unique(rows << 32 | words, return_counts=True)
-    starts = np.searchsorted(keys, np.arange(documents + 1, dtype=np.int64) << 32)
-    return Counts(starts, (keys & 0xFFFFFFFF).astype(np.int32), counts.astype(np.int32), vocabulary)
 
 
 def _texts(path: Path, size: int, mend: bool) -> Iterator[bytes]:
@@ -109,7 +102,8 @@ def _count(bodies: list[bytes], stems: Stems) -> Counts:
     lengths = np.fromiter(map(len, documents), np.int64, len(documents))
     tokens = map(stems.__getitem__, chain.from_iterable(documents))
     words = np.fromiter(tokens, np.int64, int(lengths.sum()))
-    return tally(np.repeat(np.arange(len(documents)), lengths), words, len(documents), len(stems))
+    rows = np.repeat(np.arange(len(documents)), lengths)
+    return tally(rows, words, (len(documents), max(len(stems), 1)))
 
 
 def _fault(path: Path, text: bytes, start: int, line: int) -> CorruptDataError:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nvil_repro.data.content import CorruptDataError
-from nvil_repro.data.rcv1_tokens import Stems, TokenBlock, tally, token_blocks
+from nvil_repro.data.rcv1_tokens import Stems, TokenBlock, token_blocks
 
 TEXT = b""".I 2286
 .W
@@ -59,13 +59,6 @@ def test_plain_files_and_several_gzip_members_are_read_alike(path: Path) -> None
         assert stems == zipped[1]
         assert blocks[0].ids == zipped[0][0].ids
         np.testing.assert_array_equal(blocks[0].counts.dense(), zipped[0][0].counts.dense())
-
-
-def test_tally_is_the_sum_of_its_tokens() -> None:
-    rows, words = np.array([2, 0, 2, 0, 2]), np.array([1, 4, 1, 0, 3])
-    expected = np.zeros((4, 5), int)
-    np.add.at(expected, (rows, words), 1)
-    np.testing.assert_array_equal(tally(rows, words, 4, 5).dense(), expected)
 
 
 BROKEN = {
