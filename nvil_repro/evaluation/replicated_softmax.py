@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nvil_repro.data.counts import Counts
 from nvil_repro.evaluation.annealed_importance import AnnealedEstimate, estimate
 from nvil_repro.evaluation.exact import CHUNK, LIMIT, enumerate_bits
 from nvil_repro.evaluation.length_annealing import anneal, chains_at, free_chains, length_ladder, step
-from nvil_repro.models.replicated_softmax import ReplicatedSoftmax, documents, log_unnormalised, word_logits
+from nvil_repro.models import bernoulli
+from nvil_repro.models.replicated_softmax import (
+    ReplicatedSoftmax,
+    documents,
+    hidden_logits,
+    log_unnormalised,
+    word_logits,
+)
+from nvil_repro.streams import stream, uniforms
+
+Lengths: TypeAlias = Sequence[int] | NDArray[np.int64]
 
 CASES = 10_000  # documents at once, which bounds the memory
 
@@ -35,7 +46,7 @@ class LogProb(NamedTuple):
 
 
 @torch.no_grad()
-def exact_log_partition(model: ReplicatedSoftmax, lengths: Sequence[int]) -> Tensor:
+def exact_log_partition(model: ReplicatedSoftmax, lengths: Lengths) -> Tensor:
     """log Z_D of the given lengths by enumerating h, in nats, float64: [R, L].
 
     Errors: `ValueError` for a length below 1, or more than `LIMIT` hidden states.
@@ -55,7 +66,7 @@ def exact_log_partition(model: ReplicatedSoftmax, lengths: Sequence[int]) -> Ten
 
 @torch.no_grad()
 def log_partition(
-    model: ReplicatedSoftmax, lengths: Sequence[int], *, chains: int = 100, rungs: int = 1000, seed: int = 0
+    model: ReplicatedSoftmax, lengths: Lengths, *, chains: int = 100, rungs: int = 1000, seed: int = 0
 ) -> Partition:
     """log Z_D of the given lengths by annealed importance sampling, all from the same chains; see `length_ladder`.
 
@@ -71,23 +82,37 @@ def log_partition(
 
 @torch.no_grad()
 def bracket(
-    model: ReplicatedSoftmax, length: int, *, chains: int = 100, rungs: int = 1000, seed: int = 0
+    model: ReplicatedSoftmax,
+    length: int,
+    begin: Counts,
+    *,
+    chains: int = 100,
+    rungs: int = 1000,
+    burn_in: int = 100,
+    seed: int = 0,
 ) -> tuple[AnnealedEstimate, AnnealedEstimate]:
-    """log Z_D of one length from below, as `log_partition`, and from above: down the ladder again from p_D, [R] each.
+    """log Z_D of one length from below, as `log_partition`, and from above, [R] each.
 
-    Samples of p_D are the chains that came up, resampled by their weights. So modes that all of them missed are missed
-    by both estimates, and what the bracket shows is the error of annealing between those they found.
+    The chains that go down the ladder begin at documents of `begin`, and take `burn_in` steps at the length to become
+    samples of p_D. The two ends see different parts of the model: where chains from no word miss what the documents
+    are like, or those from documents miss what else the model likes, the estimates disagree or even cross.
+    Errors: `ValueError` as `log_partition`, or if the vocabularies differ.
     """
+    _check_vocabulary(model, begin)
     d = _checked([length])
     ladder = length_ladder([length], rungs)
-    log_weights, top = anneal(model, ladder, free_chains(model, chains, seed), seed)
-    edges = log_weights[-1].softmax(-1).cumsum(-1)
-    systematic = (torch.arange(chains) + 0.5).div(chains).expand_as(edges).contiguous()
-    chosen = torch.searchsorted(edges, systematic).clamp_max(chains - 1)
-    begin = chains_at(model, torch.take_along_dim(top.h, chosen[..., None], 1))
-    falling, _ = anneal(model, ladder[::-1], step(model, begin, length, seed, len(ladder)), seed + 1)
+    rising, _ = anneal(model, ladder, free_chains(model, chains, seed), seed)
+    some = documents(
+        begin.take(stream(seed, "bracket").integers(begin.documents, size=chains)), model.bias.dtype
+    )
+    logits = hidden_logits(model, some)
+    h = bernoulli.sample(logits, uniforms(seed, "bracket/hidden", 0, logits.shape[1:], logits.dtype))
+    state = chains_at(model, h)
+    for n in range(burn_in):
+        state = step(model, state, length, seed, len(ladder) + n)
+    falling, _ = anneal(model, ladder[::-1], state, seed + 1)
     log_z0 = _log_z0(model, d)[:, 0]
-    return estimate(log_z0, log_weights[-1]), estimate(log_z0, falling[-1], falling=True)
+    return estimate(log_z0, rising[-1]), estimate(log_z0, falling[-1], falling=True)
 
 
 @torch.no_grad()
@@ -96,11 +121,7 @@ def log_prob(model: ReplicatedSoftmax, counts: Counts, partition: Partition) -> 
 
     Errors: `ValueError` if the vocabularies differ, or a document has a length of which `partition` knows no log Z.
     """
-    if counts.vocabulary != model.bias.shape[-1]:
-        raise ValueError(
-            f"the documents count {counts.vocabulary:,} words and the model knows {model.bias.shape[-1]:,}: "
-            "expected the same; build both from one corpus"
-        )
+    _check_vocabulary(model, counts)
     lengths = torch.from_numpy(counts.lengths)
     at = torch.searchsorted(partition.lengths, lengths).clamp_max(len(partition.lengths) - 1)
     missing = partition.lengths[at] != lengths
@@ -120,8 +141,16 @@ def _log_z0(model: ReplicatedSoftmax, d: Tensor) -> Tensor:
     return model.hidden_bias.shape[-1] * math.log(2) + model.bias.logsumexp(-1, keepdim=True).double() * d
 
 
-def _checked(lengths: Sequence[int]) -> Tensor:
+def _checked(lengths: Lengths) -> Tensor:
     d = torch.as_tensor(lengths).long()
     if not len(d) or int(d.min()) < 1:
         raise ValueError(f"lengths={list(lengths)}: expected at least one, each of at least 1 word")
     return d
+
+
+def _check_vocabulary(model: ReplicatedSoftmax, counts: Counts) -> None:
+    if counts.vocabulary != model.bias.shape[-1]:
+        raise ValueError(
+            f"the documents count {counts.vocabulary:,} words and the model knows {model.bias.shape[-1]:,}: "
+            "expected the same; build both from one corpus"
+        )

@@ -72,13 +72,14 @@ def test_without_weights_log_z_is_exact_and_the_model_is_the_unigram() -> None:
 
 def test_all_lengths_come_from_one_run_and_both_ends_of_the_bracket_meet() -> None:
     model, lengths = random_model(vocabulary=12, hidden=6, replicas=2), [1, 2, 7, 40]
+    x = from_dense(np.eye(12, dtype=np.int64) * 3)
     exact, found = (
         exact_log_partition(model, lengths),
         log_partition(model, lengths, chains=50, rungs=60).log_z,
     )
     assert bool(((found.lower < exact) & (exact < found.upper)).all())
     assert bool((found.upper - found.lower < 1.5).all())
-    for below_or_above in bracket(model, 40, chains=50, rungs=60):
+    for below_or_above in bracket(model, 40, x, chains=50, rungs=60):
         assert bool(((below_or_above.lower < exact[:, 3]) & (exact[:, 3] < below_or_above.upper)).all())
     assert not bool(((found.lower < exact + 1) & (exact + 1 < found.upper)).any())  # control
     alone = log_partition(replica(model, 1), lengths, chains=50, rungs=60).log_z
@@ -115,3 +116,5 @@ def test_bad_input_is_refused() -> None:
         log_prob(model, x, exactly(model, [1, 4]))
     with pytest.raises(ValueError, match="the documents count 3 words and the model knows 5"):
         log_prob(random_model(vocabulary=5), x, exactly(model, [3]))
+    with pytest.raises(ValueError, match="the documents count 3 words and the model knows 5"):
+        bracket(random_model(vocabulary=5), 3, x)
