@@ -61,7 +61,7 @@ def run_left_to_right(words, begin, end, phi, alpha, prior, sweep, select, unifo
         if i + 1 == words.shape[0]:
             break
         if select:
-            survive(p, i, uniforms[used])
+            survive(p, i, sweep, uniforms[used])
             used += 1
         for s in range(p.number.shape[0]):
             add(p, s, i, draw(p, s, row, uniforms[used]))
@@ -121,8 +121,11 @@ def remove(p, s, topic):
 
 
 @jit
-def survive(p, read, uniform):
-    """Particles have offspring in proportion to their weights, by systematic resampling; the dead are replaced."""
+def survive(p, read, history, uniform):
+    """Particles have offspring in proportion to their weights, by systematic resampling; the dead are replaced.
+
+    Their topics word by word, `history`, matter only where words are drawn anew.
+    """
     number, total, running, placed = p.weights.shape[0], p.weights.sum(), 0.0, 0
     for s in range(number):
         running += p.weights[s]
@@ -138,9 +141,18 @@ def survive(p, read, uniform):
         while p.offspring[parent] < 2:
             parent += 1
         p.offspring[parent] -= 1
-        p.topics[s, :read] = p.topics[parent, :read]
-        p.counts[s] = p.counts[parent]
-        p.active[s] = p.active[parent]
-        p.number[s] = p.number[parent]
-        p.masses[s] = p.masses[parent]
-        p.weights[s] = p.weights[parent]
+        replace(p, s, parent)
+        if history:
+            for k in range(read):
+                p.topics[s, k] = p.topics[parent, k]
+
+
+@jit
+def replace(p, s, parent):
+    """What particle s knows of the topics' counts becomes what `parent` does."""
+    for j in range(p.number[s]):
+        p.counts[s, p.active[s, j]] = 0
+    p.number[s], p.weights[s] = p.number[parent], p.weights[parent]
+    for j in range(p.number[s]):
+        t = p.active[parent, j]
+        p.active[s, j], p.masses[s, j], p.counts[s, t] = t, p.masses[parent, j], p.counts[parent, t]
