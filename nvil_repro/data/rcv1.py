@@ -70,9 +70,9 @@ def _from_tokens(words: int) -> Built:
     def build() -> Built:
         notice(f"building RCV1-v2 from {paths[0].parent}; this takes a minute or two, once")
         documents, ids = read_tokens(paths, DOCUMENTS)
-        if strange := next((number for number in ids if not IDS[0] <= number <= IDS[1]), None):
+        if strange := [number for number in ids if not IDS[0] <= number <= IDS[1]]:
             raise CorruptDataError(
-                f"document {strange} in {paths[0].parent} is none of RCV1-v2's {IDS[0]}-{IDS[1]}"
+                f"document {strange[0]} in {paths[0].parent} is none of RCV1-v2's {IDS[0]}-{IDS[1]}"
             )
         counts, names = most_frequent(documents, words, for_testing(len(ids)))
         return Built(counts, names, {"dataset": "rcv1", "sha256": hashes})
@@ -86,10 +86,11 @@ def _from_weights(words: int) -> Built:
 
         notice("RCV1-v2's token files cannot be had; asking scikit-learn for its weights")
         matrix = fetch_rcv1().data
+        documents, terms = matrix.shape
         recovered = recover_counts(matrix, REFERENCE)
-        stems = [f"term{column:05}" for column in range(1, matrix.shape[1] + 1)]
         del matrix
-        counts, names = most_frequent(Documents(recovered.blocks, stems), words, for_testing(sum(DOCUMENTS)))
+        stems = [f"term{number:05}" for number in range(1, terms + 1)]
+        counts, names = most_frequent(Documents(recovered.blocks, stems), words, for_testing(documents))
         return Built(counts, names, {"dataset": "rcv1-weights", "misfits": recovered.misfits})
 
     return cached("rcv1-weights", {"words": words, "split": SPLIT_SEED, "form": FORM}, build)
