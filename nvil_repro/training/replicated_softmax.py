@@ -182,7 +182,7 @@ class ReplicatedSoftmaxMethod:
             nothing = torch.full((1,), torch.nan, dtype=torch.float64)
             return Estimate(nothing, nothing, cases.documents)
         s, lengths = self.settings, torch.from_numpy(cases.lengths)
-        log_z = log_partition(net, cases.lengths, chains=s.chains, rungs=s.rungs)
+        log_z = log_partition(net, cases.lengths, cases, chains=s.chains, rungs=s.rungs)
         log_p = log_prob(net, cases, log_z)
         stderr = (log_p.value - log_p.lower) / 3
         return Estimate((log_p.value / lengths).mean(-1), (stderr / lengths).mean(-1), cases.documents)

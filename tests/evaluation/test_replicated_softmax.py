@@ -15,11 +15,13 @@ from nvil_repro.evaluation.replicated_softmax import (
     bracket,
     exact_log_partition,
     log_partition,
+    log_partition_floor,
     log_prob,
 )
 from nvil_repro.models.replicated_softmax import (
     ReplicatedSoftmax,
     documents,
+    hidden_logits,
     log_unnormalised,
 )
 from nvil_repro.models.unigram import log_prob as unigram_log_prob
@@ -86,6 +88,34 @@ def test_all_lengths_come_from_one_run_and_both_ends_of_the_bracket_meet() -> No
     torch.testing.assert_close(alone.log_z[0], found.log_z[1], **EXACT)
     again = log_partition(model, lengths, chains=50, rungs=60, seed=1).log_z
     assert not torch.equal(again.log_z, found.log_z)
+
+
+def test_the_floor_is_the_part_of_the_sum_that_documents_name() -> None:
+    model = random_model(vocabulary=4, hidden=3, replicas=2)
+    exact, x = exact_log_partition(model, [2, 9]), counted(all_sequences(5, 4), 4)
+    floor = log_partition_floor(model, [2, 9], x)
+    assert bool((floor < exact + 1e-12).all())
+    reached = [(hidden_logits(model, documents(x, torch.float64))[r] > 0).unique(dim=0) for r in range(2)]
+    for r, states in enumerate(reached):
+        g = states.double() @ model.hidden_bias[r]
+        g = g + (states.double() @ model.weight[r].T + model.bias[r]).exp().sum(-1).log()
+        torch.testing.assert_close(floor[r, 1], (9 * g).logsumexp(0), **EXACT)
+    assert bool(
+        (log_partition_floor(model, [2, 9], x.take(np.array([0]))) < floor).all()
+    )  # control: fewer states
+
+
+def test_an_estimate_that_missed_a_mode_is_raised_to_the_floor() -> None:
+    """One of 2^12 states, all units off, has nearly all of Z, and chains of three rungs do not reach it."""
+    model = random_model(vocabulary=4, hidden=12)
+    model = model._replace(hidden_bias=torch.full((1, 12), -8.0).double(), weight=model.weight * 0.1)
+    x, exact = from_dense(np.array([[1, 1, 2, 0]])), exact_log_partition(model, [4])
+    free = log_partition(model, [4], chains=3, rungs=3).log_z
+    raised = log_partition(model, [4], x, chains=3, rungs=3).log_z
+    floor = log_partition_floor(model, [4], x)
+    assert bool((free.upper < floor).all())
+    assert raised.log_z == raised.lower == raised.upper == floor
+    assert bool((exact - floor).abs() < 1e-6)
 
 
 def test_the_interval_of_a_document_is_that_of_its_length() -> None:
