@@ -103,8 +103,8 @@ def log_partition(
     log_z = estimate(_log_z0(model, d), log_weights[np.searchsorted(ladder, d.numpy())].permute(1, 0, 2))
     if known is not None:
         floor = log_partition_floor(model, d.numpy(), known)
-        raised = (torch.maximum(part, floor) for part in log_z[:3])
-        log_z = AnnealedEstimate(*raised, log_z.effective_samples)
+        lower, upper = (torch.maximum(end, floor) for end in (log_z.lower, log_z.upper))
+        log_z = log_z._replace(log_z=torch.maximum(log_z.log_z, floor), lower=lower, upper=upper)
     return Partition(d, log_z)
 
 
