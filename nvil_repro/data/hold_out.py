@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvil_repro.data.counts import Corpus, Counts
+from nvil_repro.data.counts import Corpus
 from nvil_repro.data.vocabulary import Counted
 from nvil_repro.streams import stream
 
@@ -20,26 +20,24 @@ def hold_out(
     The vocabulary was chosen before, from all training documents, so that it does not depend on the seed.
     Errors: `ValueError` if nothing is left to train, validate or test on.
     """
-    train, test = _not_empty(counted.train), _not_empty(counted.test)
-    for part, name in ((train, "training"), (test, "test")):
-        if part.documents == 0:
+    train, test = (np.diff(part.starts) > 0 for part in (counted.train, counted.test))
+    for filled, name in ((train, "training"), (test, "test")):
+        if not filled.any():
             raise ValueError(f"{dataset}: no {name} document has a word of the vocabulary")
-    if not 1 <= validation < train.documents:
+    documents = np.flatnonzero(train)
+    if not 1 <= validation < len(documents):
         raise ValueError(
             f"{dataset}: validation={validation}, expected at least 1 and fewer than the "
-            f"{train.documents:,} training documents that are not empty"
+            f"{len(documents):,} training documents that are not empty"
         )
-    held_out = np.zeros(train.documents, bool)
-    held_out[stream(seed, "validation documents").permutation(train.documents)[:validation]] = True
+    held_out = np.zeros(len(train), bool)
+    chosen = stream(seed, "validation documents").permutation(len(documents))[:validation]
+    held_out[documents[chosen]] = True
     return Corpus(
-        train=train.where(~held_out),
-        valid=train.where(held_out),
-        test=test,
+        train=counted.train.where(train & ~held_out),
+        valid=counted.train.where(held_out),
+        test=counted.test.where(test),
         words=counted.words,
         dataset=dataset,
-        dropped=(counted.train.documents - train.documents, counted.test.documents - test.documents),
+        dropped=(int((~train).sum()), int((~test).sum())),
     )
-
-
-def _not_empty(counts: Counts) -> Counts:
-    return counts.where(np.diff(counts.starts) > 0)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nvil_repro.data.counts import Corpus, Counts, joined
+from nvil_repro.data.counts import Corpus, Counts
 from nvil_repro.data.hold_out import hold_out
 from nvil_repro.data.vocabulary import Counted
 from nvil_repro.streams import stream
@@ -60,10 +60,22 @@ def most_frequent(documents: Documents, words: int, test: Mask) -> tuple[Counts,
         )
     column = np.full(len(documents.stems), -1)
     column[stems[:words]] = np.arange(words)
-    counts = joined([block.renamed(column, words) for block in documents.blocks])
+    counts = _over_columns(documents.blocks, column, words)
     return counts, tuple(documents.stems[stem] for stem in stems[:words])
 
 
 def split(counts: Counts, words: tuple[str, ...], test: Mask, *, seed: int, dataset: str) -> Corpus:
     """The corpus whose test documents are `test`; `seed` picks the validation documents among the others."""
     return hold_out(Counted(counts.where(~test), counts.where(test), words), dataset, seed=seed)
+
+
+def _over_columns(blocks: Sequence[Counts], column: NDArray[np.int64], words: int) -> Counts:
+    """`joined` of the blocks renamed, written where it stays: at full size the parts would take another 0.4 GB."""
+    ends = np.cumsum([0, *(np.count_nonzero(column[block.words] >= 0) for block in blocks)])
+    entries = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.int32)
+    starts = [np.zeros(1, np.int64)]
+    for block, first, last in zip(blocks, ends[:-1], ends[1:], strict=True):
+        part = block.renamed(column, words)
+        entries[0][first:last], entries[1][first:last] = part.words, part.counts
+        starts.append(part.starts[1:] + first)
+    return Counts(np.concatenate(starts), *entries, words)
