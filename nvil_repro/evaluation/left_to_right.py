@@ -26,9 +26,9 @@ UNIFORMS = 1 << 20  # drawn at once, unless one word needs more
 
 
 class LeftToRight(NamedTuple):
-    """How to estimate."""
+    """How to estimate. Perplexities of 20 Newsgroups come out two percent higher with 20 particles, half with 100."""
 
-    particles: int = 100
+    particles: int = 500
     sweep: bool = False
     select: bool = True
     runs: int = 4  # independent ones, whose mean is the estimate and whose spread its error
