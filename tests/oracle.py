@@ -82,12 +82,26 @@ def conditional(logits: Tensor, lateral: Tensor, bits: Tensor, replica: int) -> 
     return total
 
 
-def log_p(net: BeliefNet, x: Tensor, h: Sequence[Tensor], replica: int = 0) -> Tensor:
+def words(logits: Tensor, lateral: Tensor, counts: Tensor, replica: int) -> Tensor:
+    """log-probability of a layer of words, one word of the vocabulary at a time: [C]."""
+    weights = torch.exp(logits)
+    total = torch.zeros(len(counts), dtype=torch.float64)
+    for w in range(counts.shape[-1]):
+        total = total + counts[:, w] * torch.log(weights[:, w] / weights.sum(-1))
+    return total
+
+
+Kind = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # of the visible layer: `conditional` or `words`
+
+
+def log_p(
+    net: BeliefNet, x: Tensor, h: Sequence[Tensor], replica: int = 0, visible: Kind = conditional
+) -> Tensor:
     """log P(h^i | h^{i+1}), i = 0..L, of one replica: x [C, D], h^i [C, H_i] -> [L+1, C]."""
-    layers = [x, *h]
+    layers, kinds = [x, *h], [visible] + [conditional] * len(h)
     terms = [
-        conditional(above @ f.weight[replica] + f.bias[replica], f.lateral, below, replica)
-        for f, below, above in zip(net.generative, layers, layers[1:], strict=False)
+        kind(above @ f.weight[replica] + f.bias[replica], f.lateral, below, replica)
+        for kind, f, below, above in zip(kinds, net.generative, layers, layers[1:], strict=False)
     ]
     return torch.stack([*terms, conditional(net.prior[replica], net.prior_lateral, h[-1], replica)])
 
@@ -103,34 +117,35 @@ def log_q(net: BeliefNet, x: Tensor, h: Sequence[Tensor], replica: int = 0) -> T
     )
 
 
-def log_likelihood(net: BeliefNet, x: Tensor, replica: int = 0) -> Tensor:
+def log_likelihood(net: BeliefNet, x: Tensor, replica: int = 0, visible: Kind = conditional) -> Tensor:
     """log P(x) of every case: [N, D] -> [N]."""
     h = all_states(net.layers)
-    return torch.stack([log_p(net, v.expand(len(h[0]), -1), h, replica).sum(0).exp().sum().log() for v in x])
+    joint = [log_p(net, v.expand(len(h[0]), -1), h, replica, visible).sum(0) for v in x]
+    return torch.stack([each.exp().sum().log() for each in joint])
 
 
-def bound(net: BeliefNet, x: Tensor, replica: int = 0) -> Tensor:
+def bound(net: BeliefNet, x: Tensor, replica: int = 0, visible: Kind = conditional) -> Tensor:
     """E_Q[log P(x, h) - log Q(h | x)] of every case, differentiable: [N, D] -> [N]."""
     h, values = all_states(net.layers), []
     for v in x:
         v = v.expand(len(h[0]), -1)
-        p, q = log_p(net, v, h, replica).sum(0), log_q(net, v, h, replica).sum(0)
+        p, q = log_p(net, v, h, replica, visible).sum(0), log_q(net, v, h, replica).sum(0)
         values.append((q.exp() * (p - q)).sum())
     return torch.stack(values)
 
 
-def inference_gradient(net: BeliefNet, x: Tensor) -> list[Tensor]:
+def inference_gradient(net: BeliefNet, x: Tensor, visible: Kind = conditional) -> list[Tensor]:
     """d sum_n L(x_n) / d (weight, bias and lateral of every layer of Q), replica 0, by autograd through enumeration."""
     layers = [free(f) for f in net.recognition]
-    return _gradient(net._replace(recognition=tuple(layers)), x, trained(layers))
+    return _gradient(net._replace(recognition=tuple(layers)), x, trained(layers), visible)
 
 
-def model_gradient(net: BeliefNet, x: Tensor) -> list[Tensor]:
+def model_gradient(net: BeliefNet, x: Tensor, visible: Kind = conditional) -> list[Tensor]:
     """d sum_n L(x_n) / d (prior, its lateral, then weight, bias and lateral of every layer of P), of replica 0."""
     layers = [free(f) for f in net.generative]
     prior, lateral = (p.detach().clone().requires_grad_() for p in (net.prior, net.prior_lateral))
     leaves = net._replace(generative=tuple(layers), prior=prior, prior_lateral=lateral)
-    return _gradient(leaves, x, [p for p in (prior, lateral) if p.numel()] + trained(layers))
+    return _gradient(leaves, x, [p for p in (prior, lateral) if p.numel()] + trained(layers), visible)
 
 
 def trained(layers: Sequence[Conditional]) -> list[Tensor]:
@@ -142,8 +157,8 @@ def free(layer: Conditional) -> Conditional:
     return Conditional(*(p.detach().clone().requires_grad_() for p in layer))
 
 
-def _gradient(net: BeliefNet, x: Tensor, leaves: list[Tensor]) -> list[Tensor]:
-    return [g[0] for g in torch.autograd.grad(bound(net, x).sum(), leaves)]
+def _gradient(net: BeliefNet, x: Tensor, leaves: list[Tensor], visible: Kind) -> list[Tensor]:
+    return [g[0] for g in torch.autograd.grad(bound(net, x, visible=visible).sum(), leaves)]
 
 
 def expectation(

@@ -1,7 +1,8 @@
 """The fast road: NVIL's gradients for linear-logistic conditionals in closed form, R replicas at a time.
 
-Every conditional is a Bernoulli whose logits are linear in its input, so d log p / d weight = input^T (bits - mean)
-and no graph is needed. Equal to `learning.general` to rounding, for every ingredient.
+Every conditional is Bernoulli, or of words, and its logits are linear in its input, so
+d log p / d weight = input^T (x - E[x]) and no graph is needed. Equal to `learning.general` to rounding, for every
+ingredient.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ import torch
 from torch import Tensor
 
 from nvil_repro.learning.nvil import ALPHA, Ingredients, Signals, SignalState, signals_of
-from nvil_repro.models import belief_net
+from nvil_repro.models import belief_net, bernoulli
 from nvil_repro.models.autoregressive import strictly_upper
-from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.models.bernoulli import log_prob
+from nvil_repro.models.belief_net import BeliefNet, Visible
 from nvil_repro.models.linear import NONE, Baseline, Conditional, Linear
 
 
@@ -26,6 +26,7 @@ def nvil_gradients(
     state: SignalState,
     ingredients: Ingredients,
     alpha: float = ALPHA,
+    visible: Visible = bernoulli,
 ) -> tuple[BeliefNet, Signals]:
     """Algorithm 1's ascent directions, summed over the minibatch, for x [R or 1, B, D] and given bits h^i [R, B, H_i].
 
@@ -35,8 +36,8 @@ def nvil_gradients(
     """
     below = belief_net.inputs(net, x, h)
     q_logits, p_logits = belief_net.q_logits(net, x, h), belief_net.p_logits(net, x, h)
-    q_terms = torch.stack([log_prob(a, bits) for a, bits in zip(q_logits, h, strict=True)])
-    p_terms = torch.stack([log_prob(a, bits) for a, bits in zip(p_logits, [x, *h], strict=True)])
+    q_terms = torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(q_logits, h, strict=True)])
+    p_terms = belief_net.log_p_given(p_logits, x, h, visible)
     if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
         raise ValueError(
             "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"
@@ -48,20 +49,23 @@ def nvil_gradients(
     switch = torch.as_tensor(ingredients.input_baseline, device=x.device).to(x.dtype)
     residuals = signals.used * (switch[:, None] if switch.ndim else switch)
     baselines = zip(net.baselines, below, residuals, strict=False)
-    gradients = model_gradient(net, x, h, p_logits)._replace(
+    gradients = model_gradient(net, x, h, p_logits, visible)._replace(
         recognition=inference_gradient(net, x, h, q_logits, signals.used),
         baselines=tuple(_baseline(b, inp, l) for b, inp, l in baselines),
     )
     return gradients, signals
 
 
-def model_gradient(net: BeliefNet, x: Tensor, h: Sequence[Tensor], logits: Sequence[Tensor]) -> BeliefNet:
+def model_gradient(
+    net: BeliefNet, x: Tensor, h: Sequence[Tensor], logits: Sequence[Tensor], visible: Visible = bernoulli
+) -> BeliefNet:
     """d log P(x, h) (equation 4), summed over the minibatch, given `p_logits(net, x, h)`.
 
     The inference network and the baselines are left out.
     """
     bits = [x, *h]
-    errors = [b - torch.sigmoid(a) for b, a in zip(bits, logits, strict=True)]
+    lowest, *deeper = logits
+    errors = [visible.error(lowest, x), *(bernoulli.error(a, b) for a, b in zip(deeper, h, strict=True))]
     return BeliefNet(
         centre=torch.zeros_like(net.centre),
         prior=errors[-1].sum(1),
@@ -83,7 +87,7 @@ def inference_gradient(
 
     Signals l are [L, R, B], or one everywhere.
     """
-    errors = [b - torch.sigmoid(a) for b, a in zip(h, logits, strict=True)]
+    errors = [bernoulli.error(a, b) for a, b in zip(logits, h, strict=True)]
     if signals is not None:
         errors = [error * l[..., None] for error, l in zip(errors, signals, strict=True)]
     return _conditionals(net.recognition, belief_net.inputs(net, x, h), h, errors)

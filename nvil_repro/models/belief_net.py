@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +21,19 @@ from torch import Tensor
 from nvil_repro import streams
 from nvil_repro.models import bernoulli
 from nvil_repro.models.linear import NONE, Baseline, Conditional, Linear
+
+
+class Visible(Protocol):
+    """The kind of the visible layer, given its logits [..., D]: the modules `bernoulli` and `multinomial` are two."""
+
+    def log_prob(self, logits: Tensor, x: Tensor, /) -> Tensor:
+        """log p(x) in nats: [...]."""
+
+    def log_normaliser(self, logits: Tensor, x: Tensor, /) -> Tensor:
+        """x times logits - log p(x): [...]."""
+
+    def error(self, logits: Tensor, x: Tensor, /) -> Tensor:
+        """d log p / d logits, x - E[x]: [..., D]."""
 
 
 class BeliefNet(NamedTuple):
@@ -149,15 +162,21 @@ def log_q_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
     return torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(q_logits(net, x, h), h, strict=True)])
 
 
-def log_p_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
+def log_p_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor], visible: Visible = bernoulli) -> Tensor:
     """log P(h^i | h^{i+1}) in nats, i = 0..L with h^0 = x and the prior last: [L+1, R, B]."""
-    pairs = zip(p_logits(net, x, h), [x, *h], strict=True)
-    return torch.stack([bernoulli.log_prob(a, bits) for a, bits in pairs])
+    return log_p_given(p_logits(net, x, h), x, h, visible)
 
 
-def log_weight(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
+def log_p_given(logits: Sequence[Tensor], x: Tensor, h: Sequence[Tensor], visible: Visible) -> Tensor:
+    """`log_p_terms` from `p_logits`."""
+    lowest, *deeper = logits
+    pairs = zip(deeper, h, strict=True)
+    return torch.stack([visible.log_prob(lowest, x), *(bernoulli.log_prob(a, bits) for a, bits in pairs)])
+
+
+def log_weight(net: BeliefNet, x: Tensor, h: Sequence[Tensor], visible: Visible = bernoulli) -> Tensor:
     """log P(x, h) - log Q(h | x), the single-sample bound (equation 2), in nats: [R, B]."""
-    return log_p_terms(net, x, h).sum(0) - log_q_terms(net, x, h).sum(0)
+    return log_p_terms(net, x, h, visible).sum(0) - log_q_terms(net, x, h).sum(0)
 
 
 def sample_q(net: BeliefNet, x: Tensor, uniforms: Sequence[Tensor]) -> tuple[Tensor, ...]:

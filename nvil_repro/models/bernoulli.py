@@ -17,6 +17,16 @@ def log_prob(logits: Tensor, bits: Tensor) -> Tensor:
     return (bits * logits - softplus(logits)).sum(-1)
 
 
+def log_normaliser(logits: Tensor, bits: Tensor) -> Tensor:
+    """What log p lacks to `bits` times `logits`, whatever the bits: [..., H] -> [...]."""
+    return softplus(logits).sum(-1)
+
+
+def error(logits: Tensor, bits: Tensor) -> Tensor:
+    """d log p / d logits = bits - sigma(logits): [..., H]."""
+    return bits - torch.sigmoid(logits)
+
+
 def sample(logits: Tensor, uniforms: Tensor) -> Tensor:
     """Bits in the dtype of `logits`: one where the uniform in [0, 1) lies below sigma(logits)."""
     return (uniforms < torch.sigmoid(logits)).to(logits.dtype)
