@@ -31,7 +31,7 @@ def run_nvil(x, uniforms, net, how, s, dream, mean, variance, bounds, begin, end
                 baseline_values(s.hidden[i], net.output[i].value, values[i], s.work)
         for i in range(layers + 1):
             explain(i, nothing, net.model[i], s)
-        bounds[t] = _signals(s.log_p, s.log_q, values, mean, variance, used, how.alpha, how.switches)
+        bounds[t] = signals_of(s.log_p, s.log_q, values, mean, variance, used, how.alpha, how.switches)
 
         # All that is read has been read: move the parameters.
         rule = rule_at(how.kind, how.constants, past + t)
@@ -48,7 +48,7 @@ def run_nvil(x, uniforms, net, how, s, dream, mean, variance, bounds, begin, end
 
 
 @jit
-def _signals(log_p, log_q, values, mean, variance, used, alpha, switches):
+def signals_of(log_p, log_q, values, mean, variance, used, alpha, switches):
     """`learning.nvil.signals_of` for one replica; returns the mean single-sample bound of the minibatch."""
     constant_baseline, _, normalisation, local = switches
     layers, batch = log_q.shape

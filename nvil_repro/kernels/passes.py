@@ -62,8 +62,14 @@ def show(x, s):
 @jit
 def infer(layer, about, q, uniforms, s):
     """Sample h^{layer+1} ~ Q given the layer below: bits, errors, log Q; `about` centres the inputs if not empty."""
+    affine(s.on[layer], about, q.value, s.q_errors[layer], s.work)
+    draw(layer, q, uniforms, s)
+
+
+@jit
+def draw(layer, q, uniforms, s):
+    """Sample h^{layer+1} ~ Q from what its inputs contribute to the logits, which become errors; log Q."""
     errors, bits = s.q_errors[layer], s.bits[layer + 1]
-    affine(s.on[layer], about, q.value, errors, s.work)
     for b in range(bits.shape[0]):
         if q.value.lateral.size:
             s.log_q[layer, b] = sample_row_by_unit(errors[b], uniforms[b], bits[b], q.value.lateral, s.work)
@@ -111,10 +117,16 @@ def recognise(layer, about, q, s):
 def ascend_model(model, s, nothing, rate, rule):
     """theta += rate sum d log P(x, h), every layer."""
     for i in range(len(model)):
-        if model[i].value.lateral.size:
-            own = rule if i else uncentred(rule)  # pixels see pixels
-            update_lateral(s.on[i], s.p_errors[i], model[i], rate, own, s.work)
-        update(s.on[i + 1], nothing, s.p_errors[i], model[i], rate, rule, s.work)
+        ascend_layer(i, model[i], s, nothing, rate, rule)
+
+
+@jit
+def ascend_layer(layer, p, s, nothing, rate, rule):
+    """The same for one layer."""
+    if p.value.lateral.size:
+        own = rule if layer else uncentred(rule)  # pixels see pixels
+        update_lateral(s.on[layer], s.p_errors[layer], p, rate, own, s.work)
+    update(s.on[layer + 1], nothing, s.p_errors[layer], p, rate, rule, s.work)
 
 
 @jit

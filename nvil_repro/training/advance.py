@@ -95,7 +95,7 @@ def _advance_torch(
     if state.net.prior.device.type != "cpu":
         return advance_batched(state, plan, x, uniforms, first_update)
     # One at a time: torch's vector units round the last few elements of a tensor apart from the others.
-    alone = [_replica(state, plan, r) for r in range(state.net.replicas)]
+    alone = [one_replica(state, plan, r) for r in range(state.net.replicas)]
     return torch.cat([advance_batched(*one, x, uniforms, first_update) for one in alone], 1)
 
 
@@ -112,21 +112,30 @@ def _check(net: BeliefNet, plan: Plan, x: Tensor, uniforms: Sequence[Tensor]) ->
         raise ValueError(
             f"{len(uniforms)} arrays of uniforms: {plan.method} needs {len(sizes)}, of {sizes} units"
         )
+    check_uniforms(net, tuple(x.shape[:3]), sizes, uniforms)
+    if plan.method == "nvil":
+        check_baselines(net, plan)
+
+
+def check_uniforms(
+    net: BeliefNet, shape: tuple[int, ...], sizes: Sequence[int], uniforms: Sequence[Tensor]
+) -> None:
+    """Errors: `ValueError` if they are not of [G, T, B] = `shape` and these units, in the dtype of the parameters."""
     for i, (u, size) in enumerate(zip(uniforms, sizes, strict=False)):
-        if u.shape != (*x.shape[:3], size) or u.dtype != net.prior.dtype:
-            expected = f"{net.prior.dtype} {[*x.shape[:3], size]}"
+        if u.shape != (*shape, size) or u.dtype != net.prior.dtype:
+            expected = f"{net.prior.dtype} {[*shape, size]}"
             raise ValueError(f"uniforms[{i}] is {u.dtype} {list(u.shape)}: expected {expected}")
-    if (
-        plan.method == "nvil"
-        and not net.baselines
-        and bool(torch.as_tensor(plan.ingredients.input_baseline).any())
-    ):
+
+
+def check_baselines(net: BeliefNet, plan: Plan) -> None:
+    """Errors: `ValueError` if the input-dependent baseline is on in a net without baselines."""
+    if not net.baselines and bool(torch.as_tensor(plan.ingredients.input_baseline).any()):
         raise ValueError(
             "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"
         )
 
 
-def _replica(state: TrainState, plan: Plan, r: int) -> tuple[TrainState, Plan]:
+def one_replica(state: TrainState, plan: Plan, r: int) -> tuple[TrainState, Plan]:
     """Replica r alone, its tensors views into those of all."""
     signals = SignalState(*(part[:, r : r + 1] for part in state.signals))
     switches = Ingredients(*(torch.as_tensor(switch)[r : r + 1] for switch in plan.ingredients))
