@@ -129,18 +129,7 @@ class BeliefNets:
 
     def plan(self, update: int) -> Plan:
         """Switches, rates and streams of every replica at `update`."""
-        s = self.settings
-        left, falling = s.updates - update, s.updates - (s.decay_from or 0)
-        factor = 1.0 if s.decay_from is None else min(1.0, left / falling)
-        scale = torch.tensor(
-            [s.rate_scale.get(each.variant, 1.0) * factor for each in self.replicas], dtype=torch.float64
-        )
-        rates = Rates(
-            *((rate * scale).to(s.torch_dtype) for rate in (s.rate, s.inference_rate, s.baseline_rate))
-        )
-        ingredients = stack_ingredients([each.variant or "none" for each in self.replicas])
-        group = torch.tensor([s.seeds.index(each.seed) for each in self.replicas])
-        return clone(Plan(ingredients, rates, s.optimiser, group, s.alpha, s.method), s.device)
+        return plan_at(self.settings, update)
 
     def evaluate(self, state: TrainState) -> Estimate:
         """The validation bound, one replica at a time so that no number depends on which ride along."""
@@ -151,6 +140,19 @@ class BeliefNets:
         ]
         values, errors = ([getattr(b, part) for b in bounds] for part in ("value", "sampling_stderr"))
         return Estimate(torch.cat(values), torch.cat(errors), len(self.valid))
+
+
+def plan_at(s: TrainSettings, update: int) -> Plan:
+    """Switches, rates and streams of every replica at `update`."""
+    left, falling = s.updates - update, s.updates - (s.decay_from or 0)
+    factor = 1.0 if s.decay_from is None else min(1.0, left / falling)
+    scale = torch.tensor(
+        [s.rate_scale.get(each.variant, 1.0) * factor for each in s.replicas], dtype=torch.float64
+    )
+    rates = Rates(*((rate * scale).to(s.torch_dtype) for rate in (s.rate, s.inference_rate, s.baseline_rate)))
+    ingredients = stack_ingredients([each.variant or "none" for each in s.replicas])
+    group = torch.tensor([s.seeds.index(each.seed) for each in s.replicas])
+    return clone(Plan(ingredients, rates, s.optimiser, group, s.alpha, s.method), s.device)
 
 
 def check_splits(settings: TrainSettings, data: Splits) -> None:
