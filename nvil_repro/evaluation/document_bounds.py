@@ -99,7 +99,8 @@ def _of_each(
         raise ValueError("there is no document, or an empty one: expected words in each; drop it")
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
-    weigh, found = partial(log_weights, visible=multinomial), []
+    weigh = partial(log_weights, visible=multinomial)
+    found: list[tuple[Tensor, Tensor]] = []
     group = max(1, ELEMENTS // documents.vocabulary)
     for first in range(0, documents.documents, group):
         some = np.arange(first, min(first + group, documents.documents))

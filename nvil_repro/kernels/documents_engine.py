@@ -37,16 +37,16 @@ def advance_compiled(
     for r in range(replicas):
         g, net, how = int(plan.group[r]), replica_net(state, r), replica_plan(plan, r, state.net.prior.dtype)
         room = np.empty(batch, like), np.empty(batch, np.int64), np.empty(batch, np.int64)
-        readers = (net.inference[0], net.hidden[0])
+        sizes = [layer.value.weight.shape for layer in (net.inference[0], net.hidden[0])]
         arguments.append(
             (
                 Text(train.starts, train.words, train.counts, cases[g].numpy(), *room),
                 tuple(u[g].numpy() for u in uniforms),
                 net,
                 how,
-                (1 - how.rates[:2] * weight_decay).astype(like),
+                1 - how.rates[:2] * weight_decay if weight_decay else np.ones(2, like),
                 scratch(net, batch),
-                tuple(rows(*layer.value.weight.shape, updates, like) for layer in readers),
+                tuple(rows(vocabulary, out, updates, like) for vocabulary, out in sizes),
                 mean[r].numpy(),
                 variance[r].numpy(),
                 objective[r].numpy(),

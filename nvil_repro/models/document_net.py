@@ -34,8 +34,15 @@ def document_net(
             "the words of a document are drawn independently given h: expected Architecture(visible=False)"
         )
     nothing = torch.zeros(train.vocabulary, dtype=torch.float64)
-    shape = {"architecture": architecture, "baseline_units": baseline_units}
-    net = belief_net(train.vocabulary, layers, seeds, train_mean=nothing, dtype=dtype, **shape)
+    net = belief_net(
+        train.vocabulary,
+        layers,
+        seeds,
+        train_mean=nothing,
+        architecture=architecture,
+        baseline_units=baseline_units,
+        dtype=dtype,
+    )
     totals = torch.from_numpy(train.word_totals()).double()
     net.generative[0].bias.copy_(torch.log((totals + 1) / (totals + 1).sum()).to(dtype))
     return net._replace(centre=(totals / train.documents).to(dtype))

@@ -103,8 +103,14 @@ class DocumentNets:
         """Fresh nets, the visible biases and the centre from the training counts; c = v = 0."""
         s = self.settings
         seeds = [each.seed for each in self.replicas]
-        kinds = {"architecture": s.architecture, "baseline_units": s.baseline_units}
-        net = document_net(self.train, s.layers, seeds, dtype=s.torch_dtype, **kinds)
+        net = document_net(
+            self.train,
+            s.layers,
+            seeds,
+            architecture=s.architecture,
+            baseline_units=s.baseline_units,
+            dtype=s.torch_dtype,
+        )
         signals = signal_state(len(s.layers), len(seeds), s.torch_dtype)
         return TrainState(net, signals, moments(net, s.optimiser))
 
