@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from statistics import fmean
 
+from benchmarks.documents import document_rows, newsgroups
 from benchmarks.eager import autograd
 from benchmarks.estimates import estimated, estimates
 from benchmarks.floor import floor
@@ -22,13 +23,14 @@ from benchmarks.work import Bits, Work, mnist_bits
 
 PEERS = {"eager autograd": autograd, "nvil_loss on modules": general, "closed form, torch": closed_form}
 PYRO = "Pyro TraceGraph_ELBO"
-SECONDS = {  # about; the whole takes some five minutes, and one more where the engine is yet to be compiled
+SECONDS = {  # about; the whole takes some eight minutes, and one more where the engine is yet to be compiled
     "peers": 40.0,
     "panels": 20.0,
     "scaling": 40.0,
     "networks": 60.0,
     "sampling": 10.0,
     "estimates": 40.0,
+    "documents": 40.0,
 }
 UPDATES = 2_000_000  # of each of the figure's ten models
 
@@ -58,6 +60,8 @@ def _rows(data: Bits) -> Iterator[Row]:
     _say("sampling and estimates")
     yield from sampling(SECONDS["sampling"])
     yield from estimates(estimated(data), SECONDS["estimates"])
+    _say("documents")
+    yield from document_rows(newsgroups(), SECONDS["documents"])
 
 
 def beside_peers(name: str, work: Work, seconds: float, note: str = "") -> Iterator[Row]:

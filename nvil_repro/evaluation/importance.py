@@ -86,8 +86,16 @@ def whole_set_estimate(bound: Bound, part: Tensor, estimate: ImportanceEstimate)
         raise ValueError(
             f"{len(part)} indices for an estimate of {estimate.n} cases: expected as many, at least two"
         )
-    own = bound.per_case[:, part]
-    gain = estimate.per_case - own
+    return difference_estimate(bound.per_case, part, estimate.per_case)
+
+
+def difference_estimate(rough: Tensor, part: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean of a fine measure of N cases, known of M of them, from a rough one of all: value and stderr, [R].
+
+    `rough` is [R, N] and `fine` [R, M], of the cases `part` [M]; see `whole_set_estimate`.
+    """
+    own, n = rough[:, part], rough.shape[-1]
+    gain = fine - own
     covariance = ((own - own.mean(-1, True)) * (gain - gain.mean(-1, True))).sum(-1) / (len(part) - 1)
-    variance = bound.stderr**2 + gain.var(-1) / len(part) + 2 * covariance / bound.n
-    return bound.value + gain.mean(-1), variance.clamp(min=0).sqrt()
+    variance = rough.var(-1) / n + gain.var(-1) / len(part) + 2 * covariance / n
+    return rough.mean(-1) + gain.mean(-1), variance.clamp(min=0).sqrt()

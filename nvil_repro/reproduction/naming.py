@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 KINDS = ("SBN", "fDARN", "DARN", "mixture of Bernoullis", "NADE")
+UNIGRAM = "unigram"
+DOCUMENT_KINDS = ("SBN", "fDARN", "LDA", "Replicated softmax", "DocNADE")
 MODEL = rf"({'|'.join(KINDS)}) [1-9]\d*(-[1-9]\d*)*"  # a regular expression
+SYSTEM = rf"{UNIGRAM}|({'|'.join(DOCUMENT_KINDS)}) [1-9]\d*"  # of Table 3
 
 
 def dims_label(layers: Sequence[int]) -> str:
@@ -14,6 +17,8 @@ def dims_label(layers: Sequence[int]) -> str:
 
 
 def parse_model(name: str) -> tuple[str, tuple[int, ...]]:
-    """A name that matches `MODEL` as its kind and its layers, h^1 first."""
+    """A name that matches `MODEL` or `SYSTEM` as its kind and its layers, h^1 first; none for the unigram model."""
+    if name == UNIGRAM:
+        return name, ()
     kind, _, dims = name.rpartition(" ")
     return kind, tuple(int(size) for size in reversed(dims.split("-")))

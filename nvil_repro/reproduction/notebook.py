@@ -53,7 +53,8 @@ def run_hash(experiment: Experiment, settings: Any) -> str:
     """The settings hash of result rows; a protocol counts with the rates it stands for."""
     values = asdict(settings)
     protocols = values.get("protocols") or [values[name] for name in ("protocol",) if name in values]
-    rates = {name: PROTOCOLS[name]._asdict() for name in protocols}
+    known = getattr(settings, "known_protocols", PROTOCOLS)
+    rates = {name: known[name]._asdict() for name in protocols}
     return settings_hash({"experiment": experiment.name, "rates": rates, **values})
 
 

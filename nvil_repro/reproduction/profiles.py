@@ -16,6 +16,7 @@ from nvil_repro.reproduction.protocols import AUTOREGRESSIVE, NVIL, VARIANTS, WA
 from nvil_repro.reproduction.settings import (
     BoundTable,
     ContinuousLatents,
+    DocumentTable,
     InferenceTable,
     Quickstart,
     VarianceReduction,
@@ -122,6 +123,25 @@ _continuous = ContinuousLatents(
     binarisation="auto",
 )
 
+_documents = DocumentTable(
+    corpora=("20news",),
+    systems=("unigram", "LDA 50", "Replicated softmax 50", "fDARN 50", "SBN 50", "DocNADE 50"),
+    protocols=("improved",),
+    passes=(20,),
+    seeds=((0,),),
+    other_passes=10,
+    evaluations=10,
+    train_documents=1_000_000,
+    test_documents=1_000,
+    bound_samples=10,
+    importance_samples=100,
+    importance_documents=200,
+    orders=3,
+    particles=100,
+    chains=50,
+    rungs=500,
+)
+
 EXPERIMENTS = {
     experiment.name: experiment
     for experiment in (
@@ -223,6 +243,50 @@ EXPERIMENTS = {
             ),
             threads=32,
             after=("nvil_vs_wake_sleep",),
+        ),
+        Experiment(
+            name="document_perplexity",
+            notebook="04_document_perplexity.ipynb",
+            title="Document modelling (Table 3)",
+            profiles={
+                "smoke": replace(
+                    _documents,
+                    systems=("unigram", "SBN 50", "DocNADE 50"),
+                    passes=(10,),
+                    other_passes=3,
+                    evaluations=4,
+                    train_documents=2_000,
+                    test_documents=200,
+                    importance_samples=20,
+                    importance_documents=50,
+                ),
+                "quick": _documents,
+                "paper": replace(
+                    _documents,
+                    corpora=("20news", "20news-raw", "reuters21578", "reuters21578-10000"),
+                    systems=(
+                        *("unigram", "LDA 50", "LDA 200", "Replicated softmax 50"),
+                        *("fDARN 200", "fDARN 50", "SBN 50", "DocNADE 50"),
+                    ),
+                    protocols=("improved", "literal"),
+                    passes=(300, 300),
+                    seeds=((0, 1, 2), (0,)),
+                    other_passes=1_000,
+                    evaluations=50,
+                    test_documents=1_000_000,
+                    importance_samples=1_000,
+                    importance_documents=1_000,
+                    orders=10,
+                    particles=500,
+                    chains=1_000,
+                    rungs=1_000,
+                ),
+            },
+            figures=(
+                Figure("perplexity", "Test perplexity over that of the unigram model; crosses: printed."),
+                Figure("perplexity_curves", "Validation perplexity while the systems train."),
+            ),
+            threads=32,
         ),
         Experiment(
             name="continuous_latents",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from nvil_repro.reproduction.naming import MODEL
+from nvil_repro.reproduction.naming import MODEL, SYSTEM
 from nvil_repro.reproduction.protocols import (
     AUTOREGRESSIVE,
+    DOCUMENT_PROTOCOLS,
     ESTIMATORS,
     NVIL,
     PROTOCOLS,
     VARIANTS,
     WAKE_SLEEP,
+    DocumentProtocol,
 )
 from nvil_repro.reproduction.rules import (
     Count,
@@ -37,6 +40,14 @@ Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN
 Columns = Annotated[tuple[str, ...], several(one_of(NVIL, WAKE_SLEEP), including=NVIL)]
 Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
 EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
+CORPUS = r"(20news|reuters21578)(-raw)?(-[1-9]\d*)?|rcv1"
+Corpora = Annotated[
+    tuple[str, ...],
+    several(matching(CORPUS, 'a corpus such as "20news-raw", "reuters21578-10000" or "rcv1"')),
+]
+Systems = Annotated[tuple[str, ...], several(matching(SYSTEM, 'a name such as "SBN 50", or "unigram"'))]
+DocumentProtocols = Annotated[tuple[str, ...], several(one_of(*DOCUMENT_PROTOCOLS))]
+Several = Annotated[int, whole(2)]  # an error needs two
 Updates = Annotated[tuple[int, ...], several(multiple_of(50))]
 Factors = Annotated[tuple[float, ...], several(positive())]
 Estimators = Annotated[tuple[str, ...], several(one_of(*ESTIMATORS), including="full")]
@@ -111,10 +122,14 @@ class BoundTable:
 
     def __post_init__(self) -> None:
         """Errors: `ValueError` if an entry of a protocol is missing."""
-        for name in ("passes", "seeds"):
-            if len(value := getattr(self, name)) != len(self.protocols):
-                expected = f"an entry for each of the protocols {', '.join(self.protocols)}"
-                raise ValueError(f"parameter {name} = {value!r}: expected {expected}")
+        _check_each(self.protocols, passes=self.passes, seeds=self.seeds)
+
+
+def _check_each(protocols: tuple[str, ...], **parameters: tuple[Any, ...]) -> None:
+    for name, value in parameters.items():
+        if len(value) != len(protocols):
+            expected = f"an entry for each of the protocols {', '.join(protocols)}"
+            raise ValueError(f"parameter {name} = {value!r}: expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -147,3 +162,37 @@ class InferenceTable(BoundTable):
     """Table 2: NVIL with a factorial inference network beside NVIL with an autoregressive one."""
 
     columns: Annotated[tuple[str, ...], several(one_of(NVIL, AUTOREGRESSIVE), including=AUTOREGRESSIVE)]
+
+
+@dataclass(frozen=True)
+class DocumentTable:
+    """Table 3: systems down, corpora across. Belief networks are trained under each of the protocols, for which
+    `passes` and `seeds` have an entry; the others in one way of their own, by no more than `other_passes` and with the
+    seeds of the first protocol.
+    """
+
+    corpora: Corpora
+    systems: Systems
+    protocols: DocumentProtocols
+    passes: Each  # over the training documents
+    seeds: EachSeeds
+    other_passes: Count
+    evaluations: Count
+    train_documents: Count  # at most so many, random ones
+    test_documents: Several  # likewise
+    bound_samples: BoundSamples
+    importance_samples: Count
+    importance_documents: Several
+    orders: Several  # of words, that DocNADE reads each document in
+    particles: Count  # of LDA's left-to-right estimate
+    chains: Several  # of annealed importance sampling
+    rungs: Several
+
+    def __post_init__(self) -> None:
+        """Errors: `ValueError` if an entry of a protocol is missing."""
+        _check_each(self.protocols, passes=self.passes, seeds=self.seeds)
+
+    @property
+    def known_protocols(self) -> Mapping[str, DocumentProtocol]:
+        """What the names of `protocols` stand for."""
+        return DOCUMENT_PROTOCOLS

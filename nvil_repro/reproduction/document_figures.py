@@ -1,0 +1,95 @@
+"""Pictures of Table 3: every system beside the paper's, each relative to its unigram, and the curves of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from nvil_repro.reproduction.naming import UNIGRAM
+from nvil_repro.reproduction.results import Row, frame
+from nvil_repro.reproduction.style import Stroke
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+# Okabe & Ito's colours, by kind of system.
+SYSTEMS = {
+    "SBN": Stroke("SBN, NVIL", "#0072B2", (), "o"),
+    "fDARN": Stroke("fDARN, NVIL", "#56B4E9", (5, 1.5), "P"),
+    "DocNADE": Stroke("DocNADE", "#009E73", (1.5, 1), "^"),
+    "Replicated softmax": Stroke("replicated softmax", "#D55E00", (5, 1.5, 1.5, 1.5), "s"),
+    "LDA": Stroke("LDA", "#CC79A7", (8, 2), "D"),
+}
+FILL = {"bound": "full", "exact": "full", "estimate": "full", "importance-weighted": "none"}
+
+
+def perplexity_points(summary: pandas.DataFrame) -> Figure:
+    """`document_views.summary` as points: a panel a corpus, a line a system; perplexity over that of the unigram model,
+    logarithmic. Crosses are printed numbers over the printed unigram; ours are pale under the literal protocols and
+    hollow where importance-weighted.
+    """
+    from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter
+
+    table = summary[summary["system"] != UNIGRAM]
+    corpora, systems = (list(dict.fromkeys(table[name])) for name in ("corpus", "system"))
+    size = (1.6 + 3.0 * len(corpora), 1.2 + 0.45 * len(systems))
+    figure, panels = pyplot.subplots(1, len(corpora), figsize=size, sharey=True, squeeze=False)
+    for corpus, axes in zip(corpora, panels[0], strict=True):
+        for line in table[table["corpus"] == corpus].to_dict("records"):
+            stroke, y = SYSTEMS[line["system"].rpartition(" ")[0]], systems.index(line["system"])
+            alpha = 0.35 if line["protocol"].startswith("literal") else 1.0
+            axes.plot(line["paper / unigram"], y, "x", color="#56565B", markersize=9, markeredgewidth=2)
+            look: dict[str, Any] = {
+                "color": stroke.colour,
+                "alpha": alpha,
+                "fillstyle": FILL[line["log P is"]],
+            }
+            axes.plot(line["ours / unigram"], y, stroke.marker, markersize=8, **look)
+        axes.set_title(corpus, fontsize="medium")
+        axes.set_xscale("log")
+        ticks = [
+            t for t in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0) if axes.get_xlim()[0] < t < axes.get_xlim()[1]
+        ]
+        axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    panels[0, 0].set_yticks(range(len(systems)), systems)
+    panels[0, 0].set_ylim(len(systems) - 0.5, -0.5)
+    figure.supxlabel("test perplexity / unigram's: lower is better; crosses: printed", fontsize="medium")
+    figure.tight_layout()
+    return figure
+
+
+def perplexity_curves(rows: Sequence[Row]) -> Figure:
+    """Validation perplexity per document along training, a panel a corpus, against minutes of one thread; mean over
+    seeds, thin under the literal protocols.
+    """
+    from matplotlib import pyplot
+
+    chosen = [row for row in rows if row.split == "valid" and math.isfinite(row.value)]
+    if not chosen:
+        raise ValueError("no finite validation numbers to draw")
+    table = frame(chosen)
+    corpora = list(dict.fromkeys(table["dataset"]))
+    figure, panels = pyplot.subplots(1, len(corpora), figsize=(1.2 + 4.2 * len(corpora), 4.4), squeeze=False)
+    for corpus, axes in zip(corpora, panels[0], strict=True):
+        own = table[table["dataset"] == corpus]
+        for (model, dims, protocol), curve in own.groupby(["model", "dims", "protocol"], sort=False):
+            stroke, mean = SYSTEMS[str(model)], curve.groupby("updates")[["seconds", "value"]].mean()
+            later = mean[mean["seconds"] > 0]
+            axes.plot(
+                later["seconds"] / 60, numpy.exp(-later["value"]), color=stroke.colour, marker=stroke.marker,
+                linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=0.15, markeredgecolor="white",
+                linewidth=1.0 if str(protocol).startswith("literal") else 2.0,
+                label=f"{stroke.label} {dims}" + f", {protocol}" * bool(protocol),
+            )  # fmt: skip
+        axes.set(title=corpus, xscale="log", xlabel="minutes of one thread")
+    panels[0, 0].set_ylabel("validation perplexity per document")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncol=3, fontsize="small")
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,235 @@
+"""What Table 3 says: perplexities beside the paper's, each beside its unigram model's, and what was learned."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nvil_repro.data.corpora import statistics as statistics_of
+from nvil_repro.data.counts import Corpus, Counts
+from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.models.docnade import DocNade
+from nvil_repro.models.lda import Lda, topics
+from nvil_repro.models.replicated_softmax import ReplicatedSoftmax
+from nvil_repro.reproduction.document_systems import PER_CORPUS, PER_DOCUMENT
+from nvil_repro.reproduction.document_table import Cell
+from nvil_repro.reproduction.measurements import Measured
+from nvil_repro.reproduction.naming import UNIGRAM
+from nvil_repro.reproduction.published import Published
+from nvil_repro.reproduction.results import Row
+
+if TYPE_CHECKING:
+    import pandas
+
+# Of the private file behind the printed 20 Newsgroups rows; recalled from the literature, not checked.
+PRIVATE = {"documents": "11,314 / 7,531", "mean length": 51.8, "sd": 70.8, "unigram perplexity": 1335.0}
+
+
+def corpora_table(corpora: Mapping[str, Corpus], rows: Sequence[Row]) -> pandas.DataFrame:
+    """A line a corpus: documents of training (with validation) and test, empty ones dropped, lengths of training
+    documents, and the unigram model's test perplexity per document; the paper's own file first.
+    """
+    import pandas
+
+    unigrams = {row.dataset: row.value for row in rows if row.model == UNIGRAM and row.metric == PER_DOCUMENT}
+    lines: dict[str, dict[str, Any]] = {"the paper's 20 Newsgroups": PRIVATE}
+    for corpus in corpora.values():
+        found = statistics_of(corpus)
+        lines[corpus.dataset] = {
+            "documents": f"{found.train_documents:,} / {found.test_documents:,}",
+            "dropped": f"{found.dropped[0]} / {found.dropped[1]}",
+            "words": len(corpus.words),
+            "mean length": found.mean,
+            "sd": found.sd,
+            "unigram perplexity": unigrams.get(corpus.dataset, math.nan),
+        }
+    return pandas.DataFrame.from_dict(lines, orient="index")
+
+
+def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataFrame:
+    """A line a corpus, system, protocol and kind of log P; perplexities, lower is better.
+
+    Columns: corpus, system, protocol, log P is, paper, ours (per document, the paper's definition; mean over seeds that
+    did not diverge), stderr (over test documents), spread (largest less smallest seed), seeds, diverged (seeds),
+    paper / unigram and ours / unigram (each with its own unigram), corpus (the other perplexity), documents, updates,
+    minutes (of one thread, a seed), note.
+    """
+    import pandas
+
+    tests = [row for row in rows if row.split == "test"]
+    unigrams = {
+        row.dataset: row.value for row in tests if row.model == UNIGRAM and row.metric == PER_DOCUMENT
+    }
+    printed = {number.dataset: number.published for number in published if number.model == UNIGRAM}
+    return pandas.DataFrame([_line(group, published, printed, unigrams) for group in _groups(tests)])
+
+
+def _line(
+    group: Sequence[Row],
+    published: Sequence[Published],
+    printed: Mapping[str, float | None],
+    unigrams: Mapping[str, float],
+) -> dict[str, Any]:
+    headlines = [row for row in group if row.metric == PER_DOCUMENT]
+    first, values = headlines[0], [row.value for row in headlines if math.isfinite(row.value)]
+    numbers = [number.published for number in published if number.matches(first)]
+    paper, ours = _known(numbers[0] if numbers else None), _mean(values)
+    return {
+        "corpus": first.dataset,
+        "system": f"{first.model} {first.dims}".strip(),
+        "protocol": first.protocol,
+        "log P is": first.variant,
+        "paper": paper,
+        "ours": ours,
+        "stderr": _mean(row.stderr for row in headlines),
+        "spread": max(values) - min(values) if len(values) > 1 else math.nan,
+        "seeds": len(values),
+        "diverged": len(headlines) - len(values),
+        "paper / unigram": paper / _known(printed.get(first.dataset)),
+        "ours / unigram": ours / unigrams.get(first.dataset, math.nan),
+        "corpus perplexity": _mean(row.value for row in group if row.metric == PER_CORPUS),
+        "documents": first.n,
+        "updates": first.updates,
+        "minutes": _mean(row.seconds for row in headlines) / 60,
+        "note": first.note,
+    }
+
+
+def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.dataset, row.model, row.dims, row.protocol, row.variant), []).append(row)
+    return groups.values()
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else math.nan
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def require_sound(rows: Sequence[Row]) -> str:
+    """Check what no length of training excuses, and say it: every system beats the unigram model of its corpus, and no
+    importance-weighted perplexity lies above its bound's.
+
+    Errors: `AssertionError` naming the row.
+    """
+    tests = [
+        row for row in rows if (row.split, row.metric) == ("test", PER_DOCUMENT) and math.isfinite(row.value)
+    ]
+    unigrams = {row.dataset: row for row in tests if row.model == UNIGRAM}
+    trained = [row for row in tests if row.model != UNIGRAM]
+    if not trained:
+        raise AssertionError("every system diverged")
+    bounds = {_net(row): row.value for row in trained if row.variant == "bound"}
+    for row in trained:
+        if row.dataset in unigrams and row.value >= unigrams[row.dataset].value:
+            raise AssertionError(
+                f"{row} is no better than the unigram model, {unigrams[row.dataset].value:.0f}"
+            )
+        if row.variant == "importance-weighted" and row.value > bounds[_net(row)]:
+            raise AssertionError(f"{row} lies above its bound's perplexity, {bounds[_net(row)]:.0f}")
+    worst = max(
+        trained, key=lambda row: row.value / unigrams[row.dataset].value if row.dataset in unigrams else 0
+    )
+    return f"worst: {worst.model} {worst.dims} on {worst.dataset}, {worst.value:.0f}"
+
+
+def _net(row: Row) -> tuple[Any, ...]:
+    return row.dataset, row.model, row.dims, row.protocol, row.seed
+
+
+def top_words(
+    systems: Mapping[Cell, Measured], corpora: Mapping[str, Corpus], units: int = 5, count: int = 8
+) -> pandas.DataFrame:
+    """The words of the largest weights of the first units (topics) of each corpus's systems, their first nets."""
+    import pandas
+
+    lines = []
+    for cell, net in _firsts(systems):
+        weights, words = word_weights(net)[:units], corpora[cell.corpus].words
+        for unit, row in enumerate(np.argsort(-weights, axis=1, kind="stable")[:, :count]):
+            lines.append((cell.corpus, cell.system, unit, ", ".join(words[w] for w in row)))
+    return pandas.DataFrame(lines, columns=["corpus", "system", "unit", "words"]).set_index(
+        ["corpus", "system", "unit"]
+    )
+
+
+def word_weights(net: Any) -> NDArray[np.float64]:
+    """What each hidden unit or topic adds to the logit of each word, of replica 0: [H, V]."""
+    match net:
+        case BeliefNet():
+            return net.generative[0].weight[0].double().numpy()
+        case Lda():
+            phi = topics(net)[0]
+            return (phi.log() - phi.mean(0).log()).numpy() * phi.numpy()
+        case DocNade():
+            return net.output[0].double().numpy().T
+        case ReplicatedSoftmax():
+            return net.weight[0].double().numpy().T
+    raise TypeError(f"no words of a {type(net).__name__}")
+
+
+def nearest_documents(
+    net: BeliefNet, corpus: Corpus, documents: Sequence[int], count: int = 2, words: int = 6
+) -> pandas.DataFrame:
+    """For test documents, the training documents whose units' probabilities under Q have the smallest angle to theirs,
+    each told by its most telling words.
+    """
+    import pandas
+
+    codes, wanted = _codes(net, corpus.train), _codes(net, corpus.test.take(np.asarray(documents)))
+    angles = wanted @ codes.T
+    lines = []
+    for document, row in zip(documents, np.argsort(-angles, axis=1, kind="stable")[:, :count], strict=True):
+        near = [_telling(corpus, corpus.train, n, words) for n in row]
+        lines.append((_telling(corpus, corpus.test, document, words), *near))
+    names = ["test document", *(f"nearest {i}" for i in range(1, count + 1))]
+    return pandas.DataFrame(lines, columns=names)
+
+
+def _codes(net: BeliefNet, counts: Counts) -> NDArray[np.float64]:
+    """Q(h = 1 | x) of every document, centred over them and scaled to length one: [N, H]."""
+    weight, bias, centre = (
+        part.double().numpy()
+        for part in (net.recognition[0].weight[0], net.recognition[0].bias[0], net.centre)
+    )
+    rows = np.repeat(np.arange(counts.documents), np.diff(counts.starts))
+    logits = np.zeros((counts.documents, len(bias))) + bias - centre @ weight
+    np.add.at(logits, rows, counts.counts[:, None] * weight[counts.words])
+    codes = 1 / (1 + np.exp(-logits)) - 0.5
+    return codes / np.linalg.norm(codes, axis=1, keepdims=True)
+
+
+def _telling(corpus: Corpus, counts: Counts, document: int, words: int) -> str:
+    """The words of a document that stand out most from the training documents'."""
+    one = counts.take(np.array([document]))
+    frequency = (corpus.train.word_totals()[one.words] + 1) / corpus.train.lengths.sum()
+    order = np.argsort(-one.counts * -np.log(frequency), kind="stable")[:words]
+    return ", ".join(corpus.words[w] for w in one.words[order])
+
+
+def _firsts(systems: Mapping[Cell, Measured]) -> list[tuple[Cell, Any]]:
+    """Each corpus's and system's net, best on validation, of its first protocol and seed."""
+    first: dict[tuple[str, str], tuple[Cell, Any]] = {}
+    for cell, measured in systems.items():
+        first.setdefault((cell.corpus, cell.system), (cell, measured.result.best.net))
+    return list(first.values())
+
+
+def first_net(
+    systems: Mapping[Cell, Measured], corpus: str, kinds: tuple[str, ...] = ("SBN", "fDARN")
+) -> BeliefNet:
+    """The first belief network of a corpus. Errors: `ValueError` if none was trained."""
+    for cell, net in _firsts(systems):
+        if cell.corpus == corpus and cell.system.startswith(kinds):
+            return net
+    raise ValueError(f"no belief network was trained on {corpus}: add one, such as SBN 50, to systems")

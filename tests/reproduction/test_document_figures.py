@@ -1,0 +1,48 @@
+"""Pictures of Table 3 say what their rows say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy
+import pytest
+
+from nvil_repro.reproduction.document_figures import perplexity_curves, perplexity_points
+from nvil_repro.reproduction.document_systems import PER_DOCUMENT
+from nvil_repro.reproduction.document_views import summary
+from nvil_repro.reproduction.published import read_published
+from nvil_repro.reproduction.results import Row
+
+pytestmark = pytest.mark.usefixtures("drawing")
+
+
+def rows_of(row: Callable[..., Row]) -> list[Row]:
+    common = {"experiment": "document_perplexity", "dataset": "20news"}
+    sbn = {"dims": "50", "protocol": "improved", **common}
+    test = {"metric": PER_DOCUMENT, "split": "test"}
+    rows = [
+        row(model="unigram", dims="", method="", protocol="", variant="exact", value=1300.0, **common, **test)
+    ]
+    rows += [
+        row(variant=kind, value=value, **sbn, **test)
+        for kind, value in (("bound", 910), ("importance-weighted", 890))
+    ]
+    valid = {"metric": "bound_per_word", "split": "valid", "variant": "", **sbn}
+    return rows + [row(updates=t, seconds=60.0 * t, value=-6.0 - 1 / t, **valid) for t in (1, 2)]
+
+
+def test_points_are_ours_and_the_printed_over_their_unigrams(row: Callable[..., Row]) -> None:
+    (axes,) = perplexity_points(summary(rows_of(row), read_published())).axes
+    drawn = [float(line.get_xdata()[0]) for line in axes.lines]
+    for value in (909 / 1335, 910 / 1300, 890 / 1300):
+        assert any(numpy.isclose(value, x) for x in drawn)
+    assert not any(numpy.isclose(910 / 1335, x) for x in drawn)
+
+
+def test_curves_are_perplexities_by_minutes(row: Callable[..., Row]) -> None:
+    (axes,) = perplexity_curves(rows_of(row)).axes
+    (line,) = axes.lines
+    numpy.testing.assert_allclose(line.get_xdata(), [1, 2])
+    numpy.testing.assert_allclose(line.get_ydata(), numpy.exp([7.0, 6.5]))
+    with pytest.raises(ValueError, match="no finite validation numbers"):
+        perplexity_curves([])

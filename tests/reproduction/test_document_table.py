@@ -1,0 +1,238 @@
+"""Table 3 from its settings to its numbers, on a corpus of a dozen words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from nvil_repro.evaluation.document_bounds import document_bounds
+
+from nvil_repro.data.counts import Corpus, Counts, from_dense
+from nvil_repro.evaluation.replicated_softmax import exact_log_partition
+from nvil_repro.models.belief_net import Architecture
+from nvil_repro.reproduction import document_table, document_views
+from nvil_repro.reproduction.document_systems import PER_CORPUS, PER_DOCUMENT, BeliefNetSystem, OtherSystem
+from nvil_repro.reproduction.document_table import Cell, load, table_cells, table_rows, train_table
+from nvil_repro.reproduction.measurements import Measured
+from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
+from nvil_repro.reproduction.published import read_published
+from nvil_repro.reproduction.results import Row
+from nvil_repro.training.replicated_softmax import ReplicatedSoftmaxSettings
+
+SYSTEMS = ["unigram", "SBN 3", "fDARN 2", "LDA 2", "Replicated softmax 3", "DocNADE 3"]
+SIZES = {"evaluations": 2, "importance_samples": 50, "importance_documents": 20, "chains": 300, "rungs": 200}
+
+
+def make_run(folder: Path, **changes: Any) -> Run:
+    given = {"systems": SYSTEMS, "passes": [60], "other_passes": 30, **SIZES, **changes}
+    return parameters({"profile": "smoke", **given, "results_dir": str(folder)}, "document_perplexity")
+
+
+def documents(count: int, seed: int) -> Counts:
+    """Of two topics that share no word."""
+    generator = np.random.default_rng(seed)
+    topics = np.kron(np.eye(2), generator.dirichlet(np.ones(6)))
+    lengths = generator.integers(4, 15, count)
+    return from_dense(np.stack([generator.multinomial(n, topics[i % 2]) for i, n in enumerate(lengths)]))
+
+
+@pytest.fixture(scope="module")
+def corpora() -> dict[str, Corpus]:
+    words = tuple("abcdefghijkl")
+    return {"20news": Corpus(documents(300, 0), documents(40, 1), documents(60, 2), words, "toy")}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return make_run(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def systems(run: Run, corpora: dict[str, Corpus]) -> dict[Cell, Measured]:
+    torch.set_num_threads(1)
+    return train_table(run, corpora)
+
+
+@pytest.fixture(scope="module")
+def rows(run: Run, systems: dict[Cell, Measured], corpora: dict[str, Corpus]) -> list[Row]:
+    return list(table_rows(run, systems, corpora))
+
+
+def found(rows: list[Row], model: str, kind: str, metric: str = PER_DOCUMENT) -> Row:
+    (row,) = [r for r in rows if (r.model, r.variant, r.metric, r.split) == (model, kind, metric, "test")]
+    return row
+
+
+def test_cells_are_systems_by_protocols_by_their_own_seeds(
+    tmp_path: Path, corpora: dict[str, Corpus]
+) -> None:
+    run = make_run(tmp_path, protocols=["improved", "literal"], passes=[10, 20], seeds=[[0, 1], [5]])
+    cells = table_cells(run, corpora)
+    assert len(cells) == 2 * 3 + 3 * 2  # belief nets by protocol and seed, the others by the first seeds
+    literal = cells[Cell("20news", "SBN 3", "literal", 5)].training
+    assert (literal.updates, literal.rate, literal.decay_from, literal.layers) == (300, 3e-5, None, (3,))
+    improved = cells[Cell("20news", "fDARN 2", "improved", 1)].training
+    assert (improved.updates, improved.decay_from, improved.seeds) == (150, 0, (1,))
+    assert improved.architecture == Architecture(prior=True)
+    softmax = cells[Cell("20news", "Replicated softmax 3", "", 1)].training
+    assert isinstance(softmax, ReplicatedSoftmaxSettings)
+    assert (softmax.hidden, softmax.seeds) == (3, (1,))
+
+
+def test_every_system_says_what_its_log_p_is(rows: list[Row]) -> None:
+    kinds = {(r.model, r.variant) for r in rows if r.split == "test" and r.metric == PER_DOCUMENT}
+    assert kinds == {
+        ("unigram", "exact"), ("SBN", "bound"), ("SBN", "importance-weighted"), ("fDARN", "bound"),
+        ("fDARN", "importance-weighted"), ("LDA", "estimate"), ("Replicated softmax", "estimate"),
+        ("DocNADE", "exact"), ("DocNADE", "estimate"),
+    }  # fmt: skip
+
+
+def test_the_unigram_row(rows: list[Row], corpora: dict[str, Corpus]) -> None:
+    train, test = corpora["20news"].train.dense(), corpora["20news"].test.dense()
+    log_p = test @ np.log((train.sum(0) + 1) / (train.sum() + 12))
+    row = found(rows, "unigram", "exact")
+    assert row.value == pytest.approx(np.exp(-(log_p / test.sum(1)).mean()), rel=1e-12)
+    assert (row.dims, row.n, row.dataset, row.seed) == ("", 60, "toy", None)
+    corpus = found(rows, "unigram", "exact", PER_CORPUS)
+    assert corpus.value == pytest.approx(np.exp(-log_p.sum() / test.sum()), rel=1e-12)
+    assert corpus.value != row.value  # control: they are two numbers
+
+
+def test_a_test_row_is_what_it_says(
+    rows: list[Row], systems: dict[Cell, Measured], corpora: dict[str, Corpus]
+) -> None:
+    test, lengths = corpora["20news"].test, corpora["20news"].test.lengths
+    net = systems[Cell("20news", "SBN 3", "improved", 0)].result.best.net
+    bound = document_bounds(net, test, 10, seed=0, name="test").values[0].numpy()
+    row = found(rows, "SBN", "bound")
+    assert row.value == pytest.approx(np.exp(-(bound / lengths).mean()), rel=1e-12)
+    assert (row.dims, row.method, row.protocol, row.n, row.threads) == ("3", "NVIL", "improved", 60, 1)
+    weighted = found(rows, "SBN", "importance-weighted")
+    assert weighted.value < row.value
+    assert weighted.n == 20
+
+
+def test_annealing_knows_log_z(
+    rows: list[Row], systems: dict[Cell, Measured], corpora: dict[str, Corpus]
+) -> None:
+    from nvil_repro.models.replicated_softmax import documents as as_documents
+    from nvil_repro.models.replicated_softmax import log_unnormalised
+
+    test = corpora["20news"].test
+    net = systems[Cell("20news", "Replicated softmax 3", "", 0)].result.best.net
+    lengths, at = np.unique(test.lengths, return_inverse=True)
+    log_z = exact_log_partition(net, lengths.tolist())[0].numpy()[at]
+    log_p = log_unnormalised(net, as_documents(test, net.bias.dtype))[0].numpy() - log_z
+    exact = np.exp(-(log_p / test.lengths).mean())
+    assert found(rows, "Replicated softmax", "estimate").value == pytest.approx(exact, rel=0.02)
+
+
+def test_measured_once_and_read_again(
+    run: Run, systems: dict[Cell, Measured], corpora: dict[str, Corpus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BeliefNetSystem, "measure", None)
+    monkeypatch.setattr(OtherSystem, "measure", None)
+    again = train_table(run, corpora)
+    assert {cell: m.test for cell, m in again.items()} == {cell: m.test for cell, m in systems.items()}
+    more = replace(run, settings=replace(run.settings, orders=5))
+    with pytest.raises(TypeError):  # control: another measurement is made
+        train_table(more, corpora)
+
+
+def test_corpora_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(document_table, "load_corpus", lambda name, words: asked.append((name, words)))
+    monkeypatch.setattr(document_table, "load_rcv1", lambda: asked.append("rcv1"))
+    for name in ("20news", "20news-raw", "reuters21578-10000", "reuters21578-raw-500", "rcv1"):
+        load(name)
+    assert asked == [
+        ("20news", None), ("20news-raw", None), ("reuters21578", 10_000), ("reuters21578-raw", 500), "rcv1",
+    ]  # fmt: skip
+
+
+def test_a_part_is_of_random_documents(
+    corpora: dict[str, Corpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_table, "load", lambda name: corpora[name])
+    small = document_table.load_all(make_run(tmp_path, train_documents=50, test_documents=10))["20news"]
+    assert (small.train.documents, small.test.documents, small.valid.documents) == (50, 10, 40)
+    whole = corpora["20news"].train.dense()
+    assert all((whole == row).all(1).any() for row in small.train.dense())
+    assert (small.train.dense() != whole[:50]).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"corpora": ["20newsgroups"]}, 'a corpus such as "20news-raw"'),
+        ({"systems": ["SBN 50-50"]}, 'a name such as "SBN 50"'),
+        ({"systems": ["unigram 3"]}, 'a name such as "SBN 50"'),
+        ({"test_documents": 1}, "a whole number, 2 or more"),
+    ],
+)
+def test_bad_parameters_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        make_run(tmp_path, **changes)
+
+
+def test_an_entry_for_each_protocol(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"parameter passes = .* an entry for each of the protocols"):
+        make_run(tmp_path, protocols=["literal", "improved"])
+
+
+def table_3(row: Callable[..., Row]) -> list[Row]:
+    common = {"experiment": "document_perplexity", "dataset": "20news", "metric": PER_DOCUMENT}
+    sbn = {"dims": "50", "protocol": "improved", **common}
+    rows = [row(model="unigram", dims="", method="", protocol="", variant="exact", value=1300.0, **common)]
+    rows += [row(variant="bound", seed=seed, value=900.0 + 20 * seed, **sbn) for seed in (0, 1)]
+    return [*rows, row(variant="importance-weighted", value=880.0, **sbn)]
+
+
+def test_the_summary_is_relative_to_each_unigram(row: Callable[..., Row]) -> None:
+    table = document_views.summary(table_3(row), read_published())
+    line = table[table["log P is"] == "bound"].iloc[0]
+    assert (line["system"], line["paper"], line["ours"], line["spread"]) == ("SBN 50", 909, 910, 20)
+    assert line["ours / unigram"] == pytest.approx(910 / 1300)
+    assert line["paper / unigram"] == pytest.approx(909 / 1335)
+    assert math.isnan(table[table["log P is"] == "importance-weighted"].iloc[0]["paper"])
+
+
+def test_what_no_length_of_training_excuses(row: Callable[..., Row]) -> None:
+    rows = table_3(row)
+    assert document_views.require_sound(rows) == "worst: SBN 50 on 20news, 920"
+    for broken, message in (
+        (rows[1]._replace(value=1301.0), "no better than the unigram model, 1300"),
+        (rows[3]._replace(value=901.0), "lies above its bound's perplexity, 900"),
+    ):
+        changed = [
+            broken if r.variant == broken.variant and r.seed == broken.seed and r.model == "SBN" else r
+            for r in rows
+        ]
+        with pytest.raises(AssertionError, match=message):
+            document_views.require_sound(changed)
+
+
+def test_units_are_told_by_their_words(systems: dict[Cell, Measured], corpora: dict[str, Corpus]) -> None:
+    table = document_views.top_words(systems, corpora, units=2, count=3)
+    net = systems[Cell("20news", "SBN 3", "improved", 0)].result.best.net
+    best = net.generative[0].weight[0, 0].argsort(descending=True)[:3]
+    expected = ", ".join(corpora["20news"].words[w] for w in best)
+    assert table.loc[("20news", "SBN 3", 0), "words"] == expected
+    assert set(table.index.get_level_values("system")) == set(SYSTEMS) - {"unigram"}
+
+
+def test_the_nearest_document_to_itself(systems: dict[Cell, Measured], corpora: dict[str, Corpus]) -> None:
+    corpus = corpora["20news"]
+    net = document_views.first_net(systems, "20news")
+    same = corpus._replace(test=corpus.train)
+    table = document_views.nearest_documents(net, same, [4], count=1)
+    assert table.iloc[0]["test document"] == table.iloc[0]["nearest 1"]
+    with pytest.raises(ValueError, match="no belief network was trained on rcv1"):
+        document_views.first_net(systems, "rcv1")
