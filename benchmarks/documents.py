@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nvil_repro.training.document_nets import DocumentNets, DocumentSettings
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
@@ -25,6 +24,7 @@ from nvil_repro.data.corpora import load_corpus
 from nvil_repro.data.counts import Corpus
 from nvil_repro.data.rcv1_synthetic import generated_corpus
 from nvil_repro.streams import stream
+from nvil_repro.training.document_nets import DocumentNets, DocumentSettings
 
 VOCABULARIES = (2_000, 10_000, 50_000)
 DOCUMENTS = (10_000, 100_000, 800_000)
@@ -104,19 +104,26 @@ def dense(work: DocumentWork) -> list[Way]:
     """NVIL as one would write it for this model: dense counts, gradients by autograd."""
     decoder, encoder = nn.Linear(work.hidden, work.words), nn.Linear(work.words, work.hidden)
     baseline = nn.Sequential(nn.Linear(work.words, 100), nn.Tanh(), nn.Linear(100, 1))
-    prior, s = nn.Parameter(torch.zeros(work.hidden)), work.settings
+    s, train = work.settings, work.corpus.train
+    net = DocumentNets(s, train, work.corpus.valid).start().net
+    prior = nn.Parameter(net.prior[0].clone())
+    for layer, ours in (
+        (decoder, net.generative[0]),
+        (encoder, net.recognition[0]),
+        (baseline[0], net.baselines[0].hidden),
+        (baseline[2], net.baselines[0].output),
+    ):
+        layer.weight.data, layer.bias.data = ours.weight[0].T.clone(), ours.bias[0].clone()
     groups = [
         ([*decoder.parameters(), prior], s.rate),
         ([*encoder.parameters()], s.inference_rate),
         ([*baseline.parameters()], s.baseline_rate),
     ]
     sgd = torch.optim.SGD([{"params": parameters, "lr": rate} for parameters, rate in groups])
-    train = work.corpus.train
-    centre = torch.from_numpy(train.word_totals() / train.documents).float()
     mean, variance = torch.zeros(1), torch.zeros(1)
 
-    def step(x: Tensor) -> None:
-        centred = x - centre
+    def step(x: Tensor) -> tuple[Tensor, Tensor]:
+        centred = x - net.centre
         logits, values = encoder(centred), baseline(centred).squeeze(-1)
         h = torch.bernoulli(torch.sigmoid(logits.detach()))
         log_q = -cross_entropy(logits, h, reduction="none").sum(-1)
@@ -130,6 +137,7 @@ def dense(work: DocumentWork) -> list[Way]:
         sgd.zero_grad()
         (-(log_p + signal * (log_q + values)).sum()).backward()
         sgd.step()
+        return decoder.weight, encoder.bias
 
     return _in_turn(work, step)
 

@@ -1,0 +1,67 @@
+"""The documents' benchmark has its rows, and the dense loop does what ours does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import documents
+from benchmarks.documents import DocumentWork, dense, document_rows
+from nvil_repro.data.counts import Corpus, from_dense
+from nvil_repro.models.belief_net import parameters, with_parameters
+from nvil_repro.training.advance import TrainState
+from nvil_repro.training.document_nets import DocumentNets
+from nvil_repro.trees import clone
+
+
+def corpus(row: tuple[int, ...] = (3, 0, 1, 2, 0, 4)) -> Corpus:
+    """The same document again and again, so that every minibatch is the same."""
+    counts = from_dense(np.tile(row, (30, 1)))
+    return Corpus(counts, counts, counts, tuple("abcdef"), "toy")
+
+
+def test_the_dense_loop_takes_our_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.bernoulli", lambda mean: (mean > 0.5).float())
+    monkeypatch.setattr(
+        "nvil_repro.models.bernoulli.sample", lambda logits, uniforms: (logits > 0 * uniforms).float()
+    )
+    start = DocumentNets.start
+
+    def random(method: DocumentNets) -> TrainState:
+        state, generator = start(method), torch.Generator().manual_seed(0)
+        noisy = [p + 0.5 + torch.randn(p.shape, generator=generator) for _, p in parameters(state.net)]
+        return state._replace(net=with_parameters(state.net, noisy))
+
+    monkeypatch.setattr(DocumentNets, "start", random)
+    work = DocumentWork(corpus(), hidden=3, batch=5, chunk=2)
+    settings = replace(work.settings, engine="torch")
+    method = DocumentNets(settings, work.corpus.train, work.corpus.valid)
+    state = method.start()
+    before = clone(state.net)
+    method.advance(state, 0, 2)
+    (way, *_) = dense(work)
+    way.run()
+    decoder, encoder = way.run()  # type: ignore[misc]
+    for found, ours, begun in (
+        (decoder.T, state.net.generative[0].weight, before.generative[0].weight),
+        (encoder, state.net.recognition[0].bias, before.recognition[0].bias),  # of x - centre, here zero
+    ):
+        step = (ours - begun)[0]
+        torch.testing.assert_close(found.detach() - begun[0], step, rtol=1e-3, atol=2e-7)
+        assert step.abs().max() > 2e-6  # control: steps were taken
+
+
+def test_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "generated_corpus", lambda number, words: corpus())
+    monkeypatch.setattr(documents, "pyro_version", lambda: None)
+    monkeypatch.setattr(documents, "_of_many", lambda number: documents.Row(f"{number} documents", 1.0))
+    rows = list(document_rows(corpus(), 0.0, vocabularies=(6,), documents=(10,)))
+    assert [(row.name, row.peer) for row in rows] == [
+        ("SBN 50, toy", "dense loop, torch"),
+        ("SBN 50, 6 words", "dense loop, torch"),
+        ("10 documents", ""),
+    ]
+    assert all(min(row.ours_ms, row.peer_ms, row.floor_ms) > 0 for row in rows[:2])
