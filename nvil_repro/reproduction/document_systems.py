@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+import torch
 
 from nvil_repro.data.counts import Corpus
 from nvil_repro.evaluation.document_bounds import document_bounds, document_estimates
@@ -29,6 +30,7 @@ from nvil_repro.training.lda import LdaSettings
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.replicated_softmax import ReplicatedSoftmaxSettings
 
+SOFTMAX = 20  # costs a word as much as so many products
 PER_DOCUMENT, PER_CORPUS = "perplexity_per_document", "perplexity_corpus"
 
 
@@ -62,14 +64,14 @@ class BeliefNetSystem:
     @property
     def multiply_adds(self) -> float:
         s = self.training
-        decoder = self.vocabulary * (s.layers[0] + 20)  # the softmax costs as much as twenty products
+        decoder = self.vocabulary * (s.layers[0] + SOFTMAX)
         lateral = s.layers[-1] ** 2 * s.architecture.prior
         return 2 * s.batch_size * len(s.replicas) * (decoder + lateral)
 
     @property
     def name(self) -> str:
         sizes = (self.bound_samples, self.importance_samples, self.importance_documents)
-        return _name(sizes, "evaluation/document_bounds.py", "evaluation/perplexity.py")
+        return _name(sizes, "evaluation/document_bounds.py")
 
     def train(self, data: Corpus, folder: Path, **options: Any) -> TrainResult[Any]:
         return document_nets.train(self.training, data, folder, **options)
@@ -90,65 +92,94 @@ class BeliefNetSystem:
 
 
 @dataclass(frozen=True)
-class OtherSystem:
-    """DocNADE, replicated softmax or LDA, measured by `effort`: orders; chains and rungs; particles."""
+class DocNadeSystem:
+    """DocNADE, its documents read in several orders: the mean of log P over them, exact for each, and its ensemble."""
 
-    training: DocNadeSettings | ReplicatedSoftmaxSettings | LdaSettings
+    training: DocNadeSettings
     vocabulary: int
-    effort: tuple[int, ...]
-
-    @property
-    def module(self) -> str:
-        return "training/" + self._module.__name__.rpartition(".")[2] + ".py"
-
-    @property
-    def _module(self) -> ModuleType:
-        kinds = {DocNadeSettings: docnade, ReplicatedSoftmaxSettings: replicated_softmax, LdaSettings: lda}
-        return kinds[type(self.training)]
+    orders: int
+    module: str = "training/docnade.py"
 
     @property
     def multiply_adds(self) -> float:
         s = self.training
-        if isinstance(s, DocNadeSettings):
-            return 3 * s.batch_size * (s.positions or 50) * self.vocabulary * (s.hidden + 20)
-        if isinstance(s, ReplicatedSoftmaxSettings):
-            return 3 * s.batch_size * self.vocabulary * (s.hidden + 20)
-        return s.batch_size * s.inference_steps * s.topics * 50
+        return 3 * s.batch_size * (s.positions or 50) * self.vocabulary * (s.hidden + SOFTMAX)
 
     @property
     def name(self) -> str:
-        return _name(
-            self.effort,
-            "evaluation/documents.py",
-            "evaluation/replicated_softmax.py",
-            "evaluation/perplexity.py",
-        )
+        return _name((self.orders,), "evaluation/documents.py")
 
     def train(self, data: Corpus, folder: Path, **options: Any) -> TrainResult[Any]:
-        return self._module.train(self.training, data, folder, **options)
+        return docnade.train(self.training, data, folder, **options)
 
     def measure(self, net: Any, data: Corpus) -> Numbers:
-        s, seed = self.training, self.training.seeds[0]
-        if isinstance(s, LdaSettings):
-            how = LeftToRight(*self.effort)
-            return perplexities(
-                score_lda(net, data.test, how, seed), data, f"left to right, {how.particles} particles"
-            )
-        if isinstance(s, DocNadeSettings):
-            each = score_docnade(net, data.test, *self.effort, seed=seed)
-            note = f"{self.effort[0]} orders of words"
-            return perplexities(each.order, data, note) | perplexities(each.ensemble, data, note)
-        chains, rungs = self.effort
-        partition = log_partition(net, data.test.lengths, data.test, chains=chains, rungs=rungs, seed=seed)
-        found = log_prob(net, data.test, partition)
-        error = ((found.upper - found.lower) / 6)[0]
-        effective = partition.log_z.effective_samples.min().item()
-        note = f"annealed by {chains} chains over {rungs:,} rungs, {effective:.0f} effective at worst"
-        return perplexities(Scores(found.value[0].numpy(), error.numpy(), "estimate"), data, note)
+        scores = score_docnade(net, data.test, self.orders, self.training.seeds[0])
+        note = f"{self.orders} orders of words"
+        return perplexities(scores.order, data, note) | perplexities(scores.ensemble, data, note)
 
 
-System = BeliefNetSystem | OtherSystem
+@dataclass(frozen=True)
+class ReplicatedSoftmaxSystem:
+    """The replicated softmax, its partition function annealed over the length of documents."""
+
+    training: ReplicatedSoftmaxSettings
+    vocabulary: int
+    chains: int
+    rungs: int
+    module: str = "training/replicated_softmax.py"
+
+    @property
+    def multiply_adds(self) -> float:
+        s = self.training
+        return 3 * s.batch_size * self.vocabulary * (s.hidden + SOFTMAX)
+
+    @property
+    def name(self) -> str:
+        return _name((self.chains, self.rungs), "evaluation/replicated_softmax.py")
+
+    def train(self, data: Corpus, folder: Path, **options: Any) -> TrainResult[Any]:
+        return replicated_softmax.train(self.training, data, folder, **options)
+
+    def measure(self, net: Any, data: Corpus) -> Numbers:
+        test, how = data.test, {"chains": self.chains, "rungs": self.rungs, "seed": self.training.seeds[0]}
+        partition = log_partition(net, test.lengths, test, **how)
+        found = log_prob(net, test, partition)
+        lengths = torch.from_numpy(test.lengths)
+        low, high = (math.exp(-(part[0] / lengths).mean().item()) for part in (found.upper, found.lower))
+        effective = f"{partition.log_z.effective_samples.min().item():.0f} effective at worst"
+        note = f"{self.chains:,} chains, {self.rungs:,} rungs: {low:.0f} to {high:.0f}, {effective}"
+        scores = Scores(found.value[0].numpy(), ((found.upper - found.lower) / 6)[0].numpy(), "estimate")
+        return perplexities(scores, data, note)
+
+
+@dataclass(frozen=True)
+class LdaSystem:
+    """LDA, its documents scored left to right."""
+
+    training: LdaSettings
+    particles: int
+    module: str = "training/lda.py"
+
+    @property
+    def multiply_adds(self) -> float:
+        s = self.training
+        return s.batch_size * s.inference_steps * s.topics * 50  # different words of a document
+
+    @property
+    def name(self) -> str:
+        return _name((self.particles,), "evaluation/documents.py")
+
+    def train(self, data: Corpus, folder: Path, **options: Any) -> TrainResult[Any]:
+        return lda.train(self.training, data, folder, **options)
+
+    def measure(self, net: Any, data: Corpus) -> Numbers:
+        scores = score_lda(net, data.test, LeftToRight(self.particles), self.training.seeds[0])
+        return perplexities(scores, data, f"left to right, {self.particles} particles")
+
+
+System = BeliefNetSystem | DocNadeSystem | ReplicatedSoftmaxSystem | LdaSystem
 
 
 def _name(effort: tuple[int, ...], *modules: str) -> str:
-    return settings_hash({"effort": effort, "code": code_hash(of=modules)})
+    """Names sizes and code of a measurement."""
+    return settings_hash({"effort": effort, "code": code_hash(of=("evaluation/perplexity.py", *modules))})

@@ -14,7 +14,14 @@ from nvil_repro.data.rcv1 import load_rcv1
 from nvil_repro.evaluation.documents import score_unigram
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.models.unigram import unigram
-from nvil_repro.reproduction.document_systems import BeliefNetSystem, OtherSystem, System, perplexities
+from nvil_repro.reproduction.document_systems import (
+    BeliefNetSystem,
+    DocNadeSystem,
+    LdaSystem,
+    ReplicatedSoftmaxSystem,
+    System,
+    perplexities,
+)
 from nvil_repro.reproduction.measurements import Measured, measured_file, train_and_measure
 from nvil_repro.reproduction.naming import UNIGRAM, parse_model
 from nvil_repro.reproduction.notebook import Run
@@ -112,20 +119,23 @@ def _belief_net(run: Run, cell: Cell, passes: int, corpus: Corpus) -> BeliefNetS
     return BeliefNetSystem(training, len(corpus.words), *effort)
 
 
-def _other(run: Run, system: str, seed: int, corpus: Corpus) -> OtherSystem:
+def _other(run: Run, system: str, seed: int, corpus: Corpus) -> System:
     """By the defaults of its settings, whose length is at most `other_passes`."""
-    s, (kind, (units,)) = run.settings, parse_model(system)
-    effort = {"LDA": (s.particles,), "DocNADE": (s.orders,), "Replicated softmax": (s.chains, s.rungs)}
+    s, (kind, (units,)), words = run.settings, parse_model(system), len(corpus.words)
+    usual: dict[str, DocNadeSettings | ReplicatedSoftmaxSettings | LdaSettings]
     usual = {
-        "LDA": LdaSettings(),
         "DocNADE": DocNadeSettings(),
         "Replicated softmax": ReplicatedSoftmaxSettings(),
-    }[kind]
-    passes = min(s.other_passes, OWN_PASSES[kind])
-    updates, eval_every = _schedule(passes, corpus, usual.batch_size, usual.schedule.chunk, s.evaluations)
-    sizes = {"topics" if kind == "LDA" else "hidden": units}
-    training = type(usual)(**sizes, updates=updates, seeds=(seed,), eval_every=eval_every)
-    return OtherSystem(training, len(corpus.words), effort[kind])
+        "LDA": LdaSettings(),
+    }
+    batch, chunk = usual[kind].batch_size, usual[kind].schedule.chunk
+    updates, every = _schedule(min(s.other_passes, OWN_PASSES[kind]), corpus, batch, chunk, s.evaluations)
+    if kind == "DocNADE":
+        return DocNadeSystem(DocNadeSettings(units, updates, (seed,), eval_every=every), words, s.orders)
+    if kind == "LDA":
+        return LdaSystem(LdaSettings(units, updates, (seed,), eval_every=every), s.particles)
+    training = ReplicatedSoftmaxSettings(units, updates, (seed,), eval_every=every)
+    return ReplicatedSoftmaxSystem(training, words, s.chains, s.rungs)
 
 
 OWN_PASSES = {"LDA": 50, "DocNADE": 60, "Replicated softmax": 80}
@@ -142,7 +152,7 @@ def train_table(run: Run, corpora: Mapping[str, Corpus]) -> dict[Cell, Measured]
 
     An interrupted run goes on from its last checkpoints.
     """
-    cells, measured = table_cells(run, corpora), {}
+    cells, measured = table_cells(run, corpora), dict[Cell, Measured]()
     for name, corpus in corpora.items():
         jobs = {}
         for cell, system in cells.items():
@@ -162,13 +172,13 @@ def table_rows(run: Run, systems: Mapping[Cell, Measured], corpora: Mapping[str,
     for name, corpus in corpora.items():
         if UNIGRAM in run.settings.systems:
             scores = score_unigram(unigram(corpus.train), corpus.test)
-            row = partial(result_row, run, dataset=corpus.dataset, model=UNIGRAM, layers=(), method="")
-            yield from _test_rows(row, perplexities(scores, corpus))
+            plain = partial(result_row, run, dataset=corpus.dataset, model=UNIGRAM, layers=(), method="")
+            yield from _test_rows(plain, perplexities(scores, corpus))
         for cell, (result, test) in systems.items():
             if cell.corpus == name:
                 row = _rows_of(run, cell, corpus.dataset)
                 yield from _curve(row, result.history)
-                common = {"updates": result.updates, "seconds": result.seconds}
+                common: dict[str, Any] = {"updates": result.updates, "seconds": result.seconds}
                 yield from _test_rows(partial(row, **common), test)
                 if not test:
                     note = f"diverged at update {min(result.diverged.values())}"

@@ -1,4 +1,4 @@
-"""A net of Tables 1 and 2: how it is trained and what is measured of it, once, beside its checkpoints."""
+"""What a table is made of: how a net is trained and what is measured of it, once, beside its checkpoints."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Measurement(Protocol):
     def name(self) -> str:
         """Names what can change the numbers, given the training: sizes, and the code of what `measure` calls."""
 
-    def train(self, data: MnistSplits, folder: Path, **options: Any) -> TrainResult[Any]: ...
-    def measure(self, net: Any, data: MnistSplits) -> Numbers: ...
+    def train(self, data: Any, folder: Path, **options: Any) -> TrainResult[Any]: ...
+    def measure(self, net: Any, data: Any) -> Numbers: ...
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def measured_file(measurement: Measurement) -> str:
     return f"test-{measurement.name}.json"
 
 
-def train_and_measure(measurement: Measurement, data: MnistSplits, folder: Path, **options: Any) -> Measured:
+def train_and_measure(measurement: Measurement, data: Any, folder: Path, **options: Any) -> Measured:
     """Train the net, then measure it unless that was done; `options` are those of the module's `train`."""
     result = measurement.train(data, folder, **options)
     path = folder / measured_file(measurement)

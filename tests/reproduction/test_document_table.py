@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nvil_repro.evaluation.document_bounds import document_bounds
 
 from nvil_repro.data.counts import Corpus, Counts, from_dense
+from nvil_repro.evaluation.document_bounds import document_bounds
 from nvil_repro.evaluation.replicated_softmax import exact_log_partition
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.reproduction import document_table, document_views
-from nvil_repro.reproduction.document_systems import PER_CORPUS, PER_DOCUMENT, BeliefNetSystem, OtherSystem
+from nvil_repro.reproduction.document_systems import PER_CORPUS, PER_DOCUMENT, BeliefNetSystem, DocNadeSystem
 from nvil_repro.reproduction.document_table import Cell, load, table_cells, table_rows, train_table
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
@@ -138,7 +138,7 @@ def test_measured_once_and_read_again(
     run: Run, systems: dict[Cell, Measured], corpora: dict[str, Corpus], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(BeliefNetSystem, "measure", None)
-    monkeypatch.setattr(OtherSystem, "measure", None)
+    monkeypatch.setattr(DocNadeSystem, "measure", None)
     again = train_table(run, corpora)
     assert {cell: m.test for cell, m in again.items()} == {cell: m.test for cell, m in systems.items()}
     more = replace(run, settings=replace(run.settings, orders=5))
