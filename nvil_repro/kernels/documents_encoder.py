@@ -5,8 +5,9 @@ G = sum_b (n_b - c) e_b^T, a step for every word of the vocabulary. Kept are a [
 
     W = U - c a^T,    v = F - c f^T.
 
-Under SGD and momentum a row of U and F moves by itself only: known in advance, and made up for when its word occurs.
-So is c^T U, which the logits (n - c)^T W ask for. Adam divides row by row, and moves them all.
+Under SGD and momentum the rows of U and F whose words do not occur shrink and drift in a way known beforehand, which
+is made up for when the word comes; c^T U, which the logits (n - c)^T W ask for, is kept up to date. Adam's steps are not
+linear in the gradient: it moves every row at every update.
 """
 
 from __future__ import annotations
@@ -37,9 +38,7 @@ class Rows(NamedTuple):
     words: np.ndarray  # int32 [V]: 0..V-1
     had: np.ndarray  # int64 [V]: updates that have been brought to this row
     shared: np.ndarray  # [4, out]: a, f, c^T U, c^T F
-    idle: (
-        np.ndarray
-    )  # [3, T + 1]: after k updates U has become idle[0, k] U + idle[1, k] F, and F idle[2, k] F
+    idle: np.ndarray  # [3, T + 1]: k updates make of U idle[0, k] U + idle[1, k] F, and of F idle[2, k] F
     norm: np.ndarray  # [1]: c^T c
 
 
