@@ -6,8 +6,8 @@ G = sum_b (n_b - c) e_b^T, a step for every word of the vocabulary. Kept are a [
     W = U - c a^T,    v = F - c f^T.
 
 Under SGD and momentum the rows of U and F whose words do not occur shrink and drift in a way known beforehand, which
-is made up for when the word comes; c^T U, which the logits (n - c)^T W ask for, is kept up to date. Adam's steps are not
-linear in the gradient: it moves every row at every update.
+is made up for when the word comes; c^T U, which the logits (n - c)^T W ask for, is kept up to date. Adam's steps are
+not linear in the gradient: it moves every row at every update.
 """
 
 from __future__ import annotations
