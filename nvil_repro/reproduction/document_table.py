@@ -105,7 +105,7 @@ def _belief_net(run: Run, cell: Cell, passes: int, corpus: Corpus) -> BeliefNetS
         updates=updates,
         architecture=Architecture(prior=kind == "fDARN"),
         seeds=(cell.seed,),
-        optimiser=Optimiser(how.optimiser),
+        optimiser=Optimiser(how.optimiser, centre=how.centre),
         rate=how.rate,
         inference_rate=how.inference_rate,
         baseline_rate=how.inference_rate,

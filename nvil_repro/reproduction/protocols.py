@@ -38,18 +38,21 @@ PROTOCOLS = {
 
 
 class DocumentProtocol(NamedTuple):
-    """How document nets move: rates as in `Protocol`, and the weight decay of `training.document_nets`."""
+    """How document nets move, as in `Protocol`, and the weight decay of `training.document_nets`."""
 
     optimiser: str
     rate: float
     inference_rate: float
     batch: int = 20
-    weight_decay: float = 0.0
+    centre: float = 0.0
     hold: float = 1.0
+    weight_decay: float = 0.0
 
 
 DOCUMENT_PROTOCOLS = {
     "literal": DocumentProtocol("sgd", rate=3e-5, inference_rate=6e-6),
     "literal-rcv1": DocumentProtocol("sgd", rate=1e-3, inference_rate=2e-4),
-    "improved": DocumentProtocol("adam", rate=1e-3, inference_rate=3e-4, hold=0.0),
+    "improved": DocumentProtocol(
+        "adam", rate=6e-3, inference_rate=6e-3, centre=0.5, hold=0.0, weight_decay=0.03
+    ),
 }
