@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+ENTRIES = 1 << 22  # summed at once, which bounds the memory
+
 
 class Counts(NamedTuple):
     """Documents n = 0..N-1 over a vocabulary of V words; document n has counts[i] times words[i],
@@ -27,8 +29,11 @@ class Counts(NamedTuple):
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Words of each document, repetitions counted: [N]."""
-        total = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
-        return total[self.starts[1:]] - total[self.starts[:-1]]
+        lengths = np.zeros(self.documents, np.int64)
+        filled = np.flatnonzero(np.diff(self.starts))
+        if len(filled):
+            lengths[filled] = np.add.reduceat(self.counts, self.starts[filled], dtype=np.int64)
+        return lengths
 
     def take(self, documents: NDArray[np.int64]) -> Counts:
         """The documents of these indices, in their order."""
@@ -64,8 +69,12 @@ class Counts(NamedTuple):
 
     def word_totals(self) -> NDArray[np.int64]:
         """How often each word occurs in all documents: [V]."""
-        totals = np.bincount(self.words, weights=self.counts, minlength=self.vocabulary)
-        return totals.astype(np.int64)
+        totals = np.zeros(self.vocabulary, np.int64)
+        for begin in range(0, len(self.words), ENTRIES):
+            part = slice(begin, begin + ENTRIES)
+            found = np.bincount(self.words[part], weights=self.counts[part], minlength=self.vocabulary)
+            totals += found.astype(np.int64)
+        return totals
 
 
 class Corpus(NamedTuple):

@@ -80,7 +80,7 @@ def perplexity_curves(rows: Sequence[Row]) -> Figure:
         own = table[table["dataset"] == corpus]
         for (model, dims, protocol), curve in own.groupby(["model", "dims", "protocol"], sort=False):
             stroke, mean = SYSTEMS[str(model)], curve.groupby("updates")[["seconds", "value"]].mean()
-            later = mean[mean["seconds"] > 0]
+            later = mean[mean.index > 0]
             axes.plot(
                 later["seconds"] / 60, numpy.exp(-later["value"]), color=stroke.colour, marker=stroke.marker,
                 linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=0.15, markeredgecolor="white",

@@ -23,6 +23,11 @@ def test_dense_and_sparse_are_one(counts: Counts) -> None:
     assert not np.array_equal(counts._replace(counts=counts.counts + 1).dense(), DENSE)
 
 
+def test_totals_in_parts(counts: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nvil_repro.data.counts.ENTRIES", 2)
+    np.testing.assert_array_equal(counts.word_totals(), DENSE.sum(0))
+
+
 @pytest.mark.parametrize("documents", [[3, 0], [1], [], [2, 2, 1, 0]])
 def test_taking_documents_is_taking_rows(counts: Counts, documents: list[int]) -> None:
     chosen = np.array(documents, np.int64)
