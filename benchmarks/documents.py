@@ -64,6 +64,14 @@ def newsgroups() -> Corpus:
         return generated_corpus(11_000, words=2_000)
 
 
+def generated(words: int, documents: int = 5_000) -> Corpus:
+    """Documents of a topic model over so many words, of which no more than 10,000 occur."""
+    corpus = generated_corpus(documents, words=min(words, 10_000))
+    train, valid, test = (part._replace(vocabulary=words) for part in corpus[:3])
+    absent = tuple(f"absent{n}" for n in range(len(corpus.words), words))
+    return Corpus(train, valid, test, corpus.words + absent, corpus.dataset)
+
+
 def document_rows(
     corpus: Corpus,
     seconds: float,
@@ -73,8 +81,7 @@ def document_rows(
     """A row per peer on `corpus` and on generated documents of each vocabulary; then a row per number of documents."""
     works = {f"SBN 50, {corpus.dataset}": DocumentWork(corpus)}
     for words in vocabularies:
-        generated = generated_corpus(5_000, words=words)
-        works[f"SBN 50, {generated.train.vocabulary:,} words"] = DocumentWork(generated)
+        works[f"SBN 50, {words:,} words"] = DocumentWork(generated(words))
     for name, work in works.items():
         contenders = {"ours": ours(work), "floor": floor(work), "dense loop, torch": dense(work)}
         if pyro_version():

@@ -152,8 +152,8 @@ REUTERS = Source(
     stand_in="nothing in its place, and their tables say so",
 )
 
-# No hash of the content is known: the reader checks form, ids and number of documents instead, and a result's corpus
-# records what was measured. So it is not among SOURCES. Sizes are those of the published gzip files.
+# No hash of the content is known: the reader checks form, ids and number of documents instead. So it is not among
+# SOURCES. Sizes are those of the published gzip files.
 RCV1 = Source(
     name="rcv1",
     title="RCV1-v2, 804,414 newswire stories as stems without stop words (Lewis, Yang, Rose & Li 2004)",

@@ -85,5 +85,7 @@ def _counted(source: Source, size: int) -> Counted:
 def _code() -> str:
     """The hash of what turns the words of a source into counts."""
     room = files("nvil_repro.data")
-    parts = [room.joinpath(name).read_bytes() for name in ("vocabulary.py", "smart_stop_words.json")]
+    parts = [
+        room.joinpath(name).read_bytes() for name in ("vocabulary.py", "counts.py", "smart_stop_words.json")
+    ]
     return hashlib.sha256(b"".join([*parts, version("nltk").encode()])).hexdigest()

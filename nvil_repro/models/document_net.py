@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from nvil_repro.data.counts import Counts
@@ -46,12 +45,3 @@ def document_net(
     totals = torch.from_numpy(train.word_totals()).double()
     net.generative[0].bias.copy_(torch.log((totals + 1) / (totals + 1).sum()).to(dtype))
     return net._replace(centre=(totals / train.documents).to(dtype))
-
-
-def top_words(net: BeliefNet, words: Sequence[str], k: int = 10, replica: int = 0) -> list[tuple[str, ...]]:
-    """The k words that each unit of h^1 favours most, by its weights, the largest first."""
-    weights = net.generative[0].weight[replica]
-    if len(words) != weights.shape[-1]:
-        raise ValueError(f"{len(words):,} words for a net of {weights.shape[-1]:,}: expected its vocabulary")
-    order = np.argsort(-weights.cpu().numpy(), axis=-1, kind="stable")[:, :k]
-    return [tuple(words[w] for w in row) for row in order]

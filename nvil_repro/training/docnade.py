@@ -29,7 +29,8 @@ from nvil_repro.trees import view
 
 @dataclass(frozen=True)
 class DocNadeSettings:
-    """Training DocNADE, a replica per seed; defaults are ours, chosen on validation.
+    """Training DocNADE, a replica per seed; defaults are ours, the rate chosen on validation
+    documents of 20 Newsgroups among 1e-3, 4e-3 and 8e-3.
 
     `rate` multiplies sums over the minibatch and falls linearly, to zero at `updates`. An update reads each of its
     documents in an order of its own and learns from `positions` of its conditionals, see `learning.docnade`.

@@ -27,7 +27,7 @@ from nvil_repro.trees import replica
 
 @dataclass(frozen=True)
 class DocumentSettings(TrainSettings):
-    """`TrainSettings` of document nets; defaults are the paper's numbers for 20 Newsgroups.
+    """`TrainSettings` of document nets; layers, minibatch and rates of P and Q are the paper's for 20 Newsgroups.
 
     At each update the weights of the model and of the inference network also shrink by `weight_decay` times their
     rate, see `weight_decay.decay_weights`. Errors: `SettingsError`, too for what documents do not have: wake-sleep,

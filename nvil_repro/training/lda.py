@@ -28,7 +28,7 @@ RUNS = 2  # of an estimate while training
 
 @dataclass(frozen=True)
 class LdaSettings:
-    """Fitting LDA, a replica per seed; defaults are ours, chosen on validation.
+    """Fitting LDA, a replica per seed; defaults are ours, not searched.
 
     An update is one of Hoffman, Blei & Bach (2010): lambda moves the share (learning_offset + t)^-learning_decay of its
     way, t = 1, 2, ..., to what the minibatch alone would make of it. With `learning_decay` 0 and a minibatch of all
@@ -46,12 +46,13 @@ class LdaSettings:
     learning_offset: float = 10.0
     inference_steps: int = 100  # at most, for the topics of a document
     eval_every: int = 44
+    chunk: int = 1  # updates between estimates of the training objective
     patience: int | None = None  # evaluations without a better one before a replica stops; None: never
     particles: int = 20
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        whole = {"topics": 1, "batch_size": 1, "inference_steps": 1, "particles": 1}
+        whole = {"topics": 1, "batch_size": 1, "inference_steps": 1, "particles": 1, "chunk": 1}
         real = {"alpha": 1e-6, "eta": 1e-6, "learning_decay": 0.0, "learning_offset": 1.0}
         likelihood.check_settings(self, whole | real)
         if self.learning_decay > 1:
@@ -65,7 +66,7 @@ class LdaSettings:
 
     @property
     def schedule(self) -> Schedule:
-        return Schedule(self.updates, self.eval_every, 1, self.patience, self.checkpoint_seconds)
+        return Schedule(self.updates, self.eval_every, self.chunk, self.patience, self.checkpoint_seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, only what can change a number."""
@@ -129,32 +130,39 @@ class LdaMethod:
         return LdaState(lda(s.topics, s.seeds, vocabulary=self.train.vocabulary, alpha=s.alpha))
 
     def advance(self, state: LdaState, first_update: int, count: int) -> Tensor:
-        """Run `count` updates in place; each minibatch's log-likelihood per word before it, [count, R], in nats."""
+        """Run `count` updates in place; for each, the log-likelihood per word of the last one's minibatch before it:
+        [count, R], in nats.
+        """
         objective = torch.empty(count, len(self.replicas), dtype=torch.float64)
         for t in range(count):
             for r, seed in enumerate(self.settings.seeds):
-                objective[t, r] = self._update(view(state.net, r), seed, first_update + t)
+                net, documents = view(state.net, r), self._minibatch(first_update + t, seed)
+                if t + 1 == count:
+                    objective[:, r] = float(
+                        (self._estimate(net, documents, seed).log_p / documents.lengths).mean()
+                    )
+                self._update(net, documents, seed, first_update + t)
         return objective
 
-    def _update(self, net: Lda, seed: int, update: int) -> float:
+    def _minibatch(self, update: int, seed: int) -> Counts:
+        n, batch = self.train.documents, self.settings.batch_size
+        return self.train.take(minibatch_indices(n, batch, update, 1, seed)[0].numpy())
+
+    def _update(self, net: Lda, documents: Counts, seed: int, update: int) -> None:
         """Move one model in place."""
-        s, train = self.settings, self.train
-        cases = minibatch_indices(train.documents, s.batch_size, update, 1, seed)[0]
-        documents = train.take(cases.numpy())
-        before = self._estimate(net, documents, seed).log_p / documents.lengths
+        s = self.settings
         stepped = online_update(
             net.dirichlet[0].numpy(),
             documents,
             alpha=s.alpha,
             eta=s.eta,
-            total=train.documents,
+            total=self.train.documents,
             share=(s.learning_decay, s.learning_offset),
             steps=s.inference_steps,
             seed=seed,
             update=update,
         )
         net.dirichlet[0].copy_(torch.from_numpy(stepped))
-        return float(before.mean())
 
     def evaluate(self, state: LdaState) -> Estimate:
         """The log-likelihood per word of the validation documents, with the same random numbers each time."""

@@ -29,7 +29,8 @@ from nvil_repro.trees import view
 
 @dataclass(frozen=True)
 class ReplicatedSoftmaxSettings:
-    """Training the replicated softmax, a replica per seed; defaults are ours, chosen on validation.
+    """Training the replicated softmax, a replica per seed; defaults are ours, the best of a few tried on
+    validation documents of 20 Newsgroups.
 
     The gradient is that of the sum over the minibatch of log p / length, what `perplexity_per_document` is made of: as
     hidden biases are scaled by the length, those of log p itself would grow with it. `rate` multiplies it and falls

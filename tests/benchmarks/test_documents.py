@@ -55,7 +55,7 @@ def test_the_dense_loop_takes_our_steps(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "generated_corpus", lambda number, words: corpus())
+    monkeypatch.setattr(documents, "generated", lambda words: corpus())
     monkeypatch.setattr(documents, "pyro_version", lambda: None)
     monkeypatch.setattr(documents, "_of_many", lambda number: documents.Row(f"{number} documents", 1.0))
     rows = list(document_rows(corpus(), 0.0, vocabularies=(6,), documents=(10,)))
@@ -65,3 +65,10 @@ def test_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         ("10 documents", ""),
     ]
     assert all(min(row.ours_ms, row.peer_ms, row.floor_ms) > 0 for row in rows[:2])
+
+
+def test_more_words_than_occur() -> None:
+    made = documents.generated(10_050, documents=4_000)
+    assert len(made.words) == made.train.vocabulary == made.valid.vocabulary == 10_050
+    assert made.train.words.max() < 10_000
+    assert made.train.documents > 3_000

@@ -9,7 +9,7 @@ import torch
 from nvil_repro.data.counts import from_dense
 from nvil_repro.models import multinomial
 from nvil_repro.models.belief_net import Architecture, belief_net, log_p_terms, log_weight, parameters
-from nvil_repro.models.document_net import document_net, top_words
+from nvil_repro.models.document_net import document_net
 from tests import oracle
 
 TRAIN = from_dense(np.array([[3, 0, 1, 0], [1, 2, 0, 0], [0, 4, 1, 0]]))
@@ -45,11 +45,3 @@ def test_terms_are_those_of_words_and_of_units(layers: tuple[int, ...]) -> None:
 def test_words_do_not_condition_on_one_another() -> None:
     with pytest.raises(ValueError, match=r"expected Architecture\(visible=False\)"):
         document_net(TRAIN, (3,), [0], architecture=Architecture(visible=True))
-
-
-def test_top_words_are_those_of_the_largest_weights() -> None:
-    net = document_net(TRAIN, (2,), [0, 1])
-    net.generative[0].weight[1] = torch.tensor([[0.1, 0.4, -2.0, 0.3], [1.0, 1.0, 5.0, 0.0]])
-    assert top_words(net, "abcd", 2, replica=1) == [("b", "d"), ("c", "a")]
-    with pytest.raises(ValueError, match="3 words for a net of 4"):
-        top_words(net, "abc")
