@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,13 +14,13 @@ from torch import Tensor
 from nvil_repro.data.counts import Corpus, Counts
 from nvil_repro.data.minibatches import minibatch_indices
 from nvil_repro.data.sequences import Sequences, sequences, shuffled
-from nvil_repro.files import settings_hash
 from nvil_repro.learning.docnade import choose, conditionals, gradient
 from nvil_repro.models.docnade import DocNade, docnade, log_prob
 from nvil_repro.streams import stream
 from nvil_repro.training import likelihood
+from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica, Schedule
+from nvil_repro.training.method import Estimate, Replica
 from nvil_repro.training.optimisers import MOMENTS, Optimiser, direction
 from nvil_repro.training.schedule import run_interleaved
 from nvil_repro.training.settings import DTYPES, SettingsError
@@ -28,7 +28,7 @@ from nvil_repro.trees import view
 
 
 @dataclass(frozen=True)
-class DocNadeSettings:
+class DocNadeSettings(SeedSettings):
     """Training DocNADE, a replica per seed; defaults are ours, the rate chosen on validation
     documents of 20 Newsgroups among 1e-3, 4e-3 and 8e-3.
 
@@ -64,23 +64,6 @@ class DocNadeSettings:
             raise SettingsError(
                 f"centre={self.optimiser.centre}: DocNADE's hidden units are no bits; expected 0"
             )
-
-    @property
-    def replicas(self) -> tuple[Replica, ...]:
-        return tuple(Replica("", seed) for seed in self.seeds)
-
-    @property
-    def schedule(self) -> Schedule:
-        return Schedule(self.updates, self.eval_every, self.chunk, self.patience, self.checkpoint_seconds)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, only what can change a number."""
-        return likelihood.to_dict(self)
-
-    @property
-    def hash(self) -> str:
-        """Twelve hex digits that name the run; see `files.settings_hash`."""
-        return settings_hash(self.to_dict())
 
 
 class DocNadeState(NamedTuple):

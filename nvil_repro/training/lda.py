@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,12 +13,12 @@ from torch import Tensor
 from nvil_repro.data.counts import Corpus, Counts
 from nvil_repro.data.minibatches import minibatch_indices
 from nvil_repro.evaluation.left_to_right import LeftToRight, LogProbability, log_prob
-from nvil_repro.files import settings_hash
 from nvil_repro.learning.lda import online_update
 from nvil_repro.models.lda import Lda, lda
 from nvil_repro.training import likelihood
+from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica, Schedule
+from nvil_repro.training.method import Estimate, Replica
 from nvil_repro.training.settings import SettingsError
 from nvil_repro.trees import view
 
@@ -27,7 +27,7 @@ RUNS = 2  # of an estimate while training
 
 
 @dataclass(frozen=True)
-class LdaSettings:
+class LdaSettings(SeedSettings):
     """Fitting LDA, a replica per seed; defaults are ours, not searched.
 
     An update is one of Hoffman, Blei & Bach (2010): lambda moves the share (learning_offset + t)^-learning_decay of its
@@ -59,23 +59,6 @@ class LdaSettings:
             raise SettingsError(
                 f"learning_decay={self.learning_decay}: expected at most 1; (0.5, 1] converges"
             )
-
-    @property
-    def replicas(self) -> tuple[Replica, ...]:
-        return tuple(Replica("", seed) for seed in self.seeds)
-
-    @property
-    def schedule(self) -> Schedule:
-        return Schedule(self.updates, self.eval_every, self.chunk, self.patience, self.checkpoint_seconds)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, only what can change a number."""
-        return likelihood.to_dict(self)
-
-    @property
-    def hash(self) -> str:
-        """Twelve hex digits that name the run; see `files.settings_hash`."""
-        return settings_hash(self.to_dict())
 
 
 class LdaState(NamedTuple):

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from nvil_repro.data.counts import Corpus, Counts
+from nvil_repro.files import settings_hash
 from nvil_repro.models.arrays import bits
 from nvil_repro.training import loop
 from nvil_repro.training.belief_nets import Splits
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Method, Schedule, State
+from nvil_repro.training.method import Estimate, Method, Replica, Schedule, State
 from nvil_repro.training.settings import DTYPES, SettingsError
 from nvil_repro.trees import view
 
@@ -65,11 +66,34 @@ def check_settings(settings: Any, least: Mapping[str, float]) -> None:
         )
 
 
-def to_dict(settings: Any) -> dict[str, Any]:
-    """A settings dataclass, JSON-able: only what can change a number."""
-    named = asdict(settings)
-    del named["checkpoint_seconds"]
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
+class SeedSettings:
+    """What the settings of these methods have in common; each is a frozen dataclass with a replica a seed."""
+
+    updates: int
+    seeds: tuple[int, ...]
+    eval_every: int
+    patience: int | None
+    checkpoint_seconds: float
+    chunk: int = 1  # updates in one call of the method, unless a method has its own
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        return tuple(Replica("", seed) for seed in self.seeds)
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(self.updates, self.eval_every, self.chunk, self.patience, self.checkpoint_seconds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, only what can change a number."""
+        named: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        del named["checkpoint_seconds"]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits that name the run; see `files.settings_hash`."""
+        return settings_hash(self.to_dict())
 
 
 def check_data(data: Splits, least: int) -> None:

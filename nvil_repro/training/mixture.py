@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from nvil_repro.files import settings_hash
 from nvil_repro.learning.em import expectation, maximisation
 from nvil_repro.models.mixture import Mixture, log_prob, mixture
 from nvil_repro.training import likelihood
 from nvil_repro.training.belief_nets import Splits
+from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica, Schedule
+from nvil_repro.training.method import Estimate, Replica
 from nvil_repro.training.schedule import run_interleaved
 from nvil_repro.training.settings import DTYPES
 from nvil_repro.trees import view
 
 
 @dataclass(frozen=True)
-class MixtureSettings:
+class MixtureSettings(SeedSettings):
     """Training a mixture, a replica per seed; defaults are ours, chosen on validation.
 
     Nothing but `checkpoint_seconds` is outside the hash. Errors: `SettingsError`.
@@ -39,23 +39,6 @@ class MixtureSettings:
 
     def __post_init__(self) -> None:
         likelihood.check_settings(self, {"components": 1, "smoothing": 1e-6})
-
-    @property
-    def replicas(self) -> tuple[Replica, ...]:
-        return tuple(Replica("", seed) for seed in self.seeds)
-
-    @property
-    def schedule(self) -> Schedule:
-        return Schedule(self.updates, self.eval_every, 1, self.patience, self.checkpoint_seconds)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, only what can change a number."""
-        return likelihood.to_dict(self)
-
-    @property
-    def hash(self) -> str:
-        """Twelve hex digits that name the run; see `files.settings_hash`."""
-        return settings_hash(self.to_dict())
 
 
 class MixtureState(NamedTuple):

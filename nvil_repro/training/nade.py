@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from nvil_repro.data.minibatches import minibatch_indices
-from nvil_repro.files import settings_hash
 from nvil_repro.models.nade import Nade, log_prob, nade
 from nvil_repro.training import likelihood
 from nvil_repro.training.belief_nets import Splits
+from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica, Schedule
+from nvil_repro.training.method import Estimate, Replica
 from nvil_repro.training.optimisers import MOMENTS, Optimiser
 from nvil_repro.training.settings import DTYPES, SettingsError
 
 
 @dataclass(frozen=True)
-class NadeSettings:
+class NadeSettings(SeedSettings):
     """Training NADE, a replica per seed; defaults are ours, chosen on validation.
 
     `rate` multiplies sums over the minibatch and falls linearly, to zero at `updates`. Nothing but
@@ -47,23 +47,6 @@ class NadeSettings:
             raise SettingsError(
                 f'optimiser={self.optimiser!r}: expected an Optimiser; write Optimiser("adam")'
             )
-
-    @property
-    def replicas(self) -> tuple[Replica, ...]:
-        return tuple(Replica("", seed) for seed in self.seeds)
-
-    @property
-    def schedule(self) -> Schedule:
-        return Schedule(self.updates, self.eval_every, self.chunk, self.patience, self.checkpoint_seconds)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, only what can change a number."""
-        return likelihood.to_dict(self)
-
-    @property
-    def hash(self) -> str:
-        """Twelve hex digits that name the run; see `files.settings_hash`."""
-        return settings_hash(self.to_dict())
 
 
 class NadeState(NamedTuple):

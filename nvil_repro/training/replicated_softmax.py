@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,15 +12,15 @@ from torch import Tensor
 from nvil_repro.data.counts import Corpus, Counts
 from nvil_repro.data.minibatches import minibatch_indices
 from nvil_repro.evaluation.replicated_softmax import log_partition, log_prob
-from nvil_repro.files import settings_hash
 from nvil_repro.learning.contrastive_divergence import contrastive_divergence, steps_at
 from nvil_repro.learning.replicated_softmax import gradient, reconstruct
 from nvil_repro.models.replicated_softmax import Documents, ReplicatedSoftmax, documents, replicated_softmax
 from nvil_repro.models.unigram import unigram
 from nvil_repro.streams import uniforms
 from nvil_repro.training import likelihood
+from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica, Schedule
+from nvil_repro.training.method import Estimate, Replica
 from nvil_repro.training.optimisers import MOMENTS, Optimiser, direction
 from nvil_repro.training.schedule import run_interleaved
 from nvil_repro.training.settings import DTYPES, SettingsError
@@ -28,7 +28,7 @@ from nvil_repro.trees import view
 
 
 @dataclass(frozen=True)
-class ReplicatedSoftmaxSettings:
+class ReplicatedSoftmaxSettings(SeedSettings):
     """Training the replicated softmax, a replica per seed; defaults are ours, the best of a few tried on
     validation documents of 20 Newsgroups.
 
@@ -62,23 +62,6 @@ class ReplicatedSoftmaxSettings:
             raise SettingsError(
                 f'optimiser={self.optimiser!r}: expected an Optimiser without a centre; write Optimiser("adam")'
             )
-
-    @property
-    def replicas(self) -> tuple[Replica, ...]:
-        return tuple(Replica("", seed) for seed in self.seeds)
-
-    @property
-    def schedule(self) -> Schedule:
-        return Schedule(self.updates, self.eval_every, self.chunk, self.patience, self.checkpoint_seconds)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, only what can change a number."""
-        return likelihood.to_dict(self)
-
-    @property
-    def hash(self) -> str:
-        """Twelve hex digits that name the run; see `files.settings_hash`."""
-        return settings_hash(self.to_dict())
 
 
 class ReplicatedSoftmaxState(NamedTuple):
