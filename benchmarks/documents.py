@@ -154,7 +154,7 @@ def prod_lda(work: DocumentWork) -> list[Way]:
     import pyro
     from pyro.distributions import Multinomial, Normal
     from pyro.infer import SVI, TraceMeanField_ELBO
-    from pyro.optim import Adam  # type: ignore[attr-defined]
+    from pyro.optim import Adam
 
     pyro.enable_validation(False)
     body = nn.Sequential(nn.Linear(work.words, 100), nn.Softplus(), nn.Linear(100, 100), nn.Softplus())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -57,8 +56,8 @@ def load(name: str) -> Corpus:
     """
     if name == "rcv1":
         return load_rcv1()
-    base, size = re.fullmatch(r"(.+?)(?:-(\d+))?", name).groups()  # type: ignore[union-attr]
-    return load_corpus(base, words=int(size) if size else None)
+    base, _, size = name.rpartition("-")
+    return load_corpus(base, words=int(size)) if size.isdigit() else load_corpus(name, words=None)
 
 
 def load_all(run: Run) -> dict[str, Corpus]:

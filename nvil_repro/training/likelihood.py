@@ -86,7 +86,8 @@ class SeedSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, only what can change a number."""
-        named: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        settings: Any = self  # what inherits this is a dataclass
+        named = asdict(settings)
         del named["checkpoint_seconds"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in named.items()}
 

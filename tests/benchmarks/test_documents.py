@@ -44,7 +44,7 @@ def test_the_dense_loop_takes_our_steps(monkeypatch: pytest.MonkeyPatch) -> None
     method.advance(state, 0, 2)
     (way, *_) = dense(work)
     way.run()
-    decoder, encoder = way.run()  # type: ignore[misc]
+    decoder, encoder = way.run()
     for found, ours, begun in (
         (decoder.T, state.net.generative[0].weight, before.generative[0].weight),
         (encoder, state.net.recognition[0].bias, before.recognition[0].bias),  # of x - centre, here zero
