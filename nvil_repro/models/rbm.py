@@ -114,6 +114,7 @@ def base(theta: Rbm, mean: Tensor | None) -> Base:
 RBM = Family(
     "RBM",
     BITS,
+    lambda theta: theta.visible_bias.shape[-1],
     log_unnormalised,
     gradient,
     log_ratios,

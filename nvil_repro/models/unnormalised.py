@@ -40,6 +40,7 @@ class Hidden(NamedTuple):
 class Family(NamedTuple):
     """What a kind of unnormalised model supplies; what it lacks is None, and those who need it say so.
 
+    `visible(theta)`: D, the units of x.
     `log_unnormalised(theta, x)`: log p*(x) [R, B] in nats, differentiable.
     `gradient(theta, x, weights [R or 1, B])`: sum_b weights_b d log p*(x_b) / d theta, shaped like theta.
     `log_ratios(theta, x)`: log p*(x) - log p*(x with bit j flipped), [R, B, D], differentiable; bits only.
@@ -49,6 +50,7 @@ class Family(NamedTuple):
 
     name: str
     support: str  # what x is made of: "bits" or "reals"
+    visible: Callable[[Any], int]
     log_unnormalised: Callable[[Any, Tensor], Tensor]
     gradient: Callable[[Any, Tensor, Tensor], Any]
     log_ratios: Callable[[Any, Tensor], Tensor] | None = None
@@ -73,14 +75,19 @@ def energy_family(
     if support not in (BITS, REALS):
         raise ValueError(f"support={support!r}: expected {BITS!r} or {REALS!r}")
     binary = support == BITS
+
+    def units(theta: Any) -> int:
+        return visible
+
     return Family(
         name,
         support,
+        units,
         log_unnormalised,
         partial(autograd_gradient, log_unnormalised),
         partial(flipped_log_ratios, log_unnormalised) if binary else None,
         partial(site_gibbs, log_unnormalised) if binary else None,
-        (lambda theta: visible) if binary else None,
+        units if binary else None,
         base,
     )
 
