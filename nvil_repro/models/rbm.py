@@ -86,12 +86,17 @@ def gradient(theta: Rbm, x: Tensor, weights: Tensor) -> Rbm:
     return Rbm(torch.matmul(x.mT, h), visible.expand(theta.visible_bias.shape), h.sum(1))
 
 
-def log_ratios(theta: Rbm, x: Tensor) -> Tensor:
-    """log p*(x) - log p*(x with bit j flipped): [R, B, D], unit by unit of the visibles, without a product each."""
-    a, turn = hidden_logits(theta, x), 1 - 2 * x  # flipping bit j adds turn_j W_j to the hidden logits
-    here = softplus(a).sum(-1)
-    rows = [softplus(a + turn[..., j, None] * theta.weight[:, None, j]).sum(-1) for j in range(x.shape[-1])]
-    return here[..., None] - torch.stack(rows, -1) - turn * theta.visible_bias[:, None]
+def log_ratios(theta: Rbm, x: Tensor, units: Tensor | None = None) -> Tensor:
+    """log p*(x) - log p*(x with bit j flipped) for the K bits j of `units`, or for all, without a product each:
+    [R, B, K].
+    """
+    chosen = slice(None) if units is None else units
+    a = hidden_logits(theta, x)
+    turn = 1 - 2 * x[..., chosen]  # flipping bit j adds turn_j W_j to the hidden logits
+    rows = zip(turn.unbind(-1), theta.weight[:, chosen].unbind(1), strict=True)
+    there = [softplus(a + t[..., None] * w[:, None]).sum(-1) for t, w in rows]
+    here = softplus(a).sum(-1, keepdim=True)
+    return here - torch.stack(there, -1) - turn * theta.visible_bias[:, None, chosen]
 
 
 @torch.no_grad()

@@ -43,9 +43,12 @@ class Family(NamedTuple):
     `visible(theta)`: D, the units of x.
     `log_unnormalised(theta, x)`: log p*(x) [R, B] in nats, differentiable.
     `gradient(theta, x, weights [R or 1, B])`: sum_b weights_b d log p*(x_b) / d theta, shaped like theta.
-    `log_ratios(theta, x)`: log p*(x) - log p*(x with bit j flipped), [R, B, D], differentiable; bits only.
+    `log_ratios(theta, x, units=None)`: log p*(x) - log p*(x with bit j flipped), [R, B, K], differentiable, for the K
+    bits j of `units` (int64), or for all D; bits only.
     `gibbs(theta, x, uniforms [R or 1, B, K])`: a step that leaves p as it is, K = `uniforms(theta)`.
     `base(theta, mean [D] or None)`: where annealing begins, near data of this mean (None: nothing is known of them).
+    `score_and_curvature(theta, x)`: d log p*(x) / dx_j and d^2 log p*(x) / dx_j^2, [R, B, D] each, differentiable in
+    theta; reals only, and without it autograd finds them.
     """
 
     name: str
@@ -53,11 +56,12 @@ class Family(NamedTuple):
     visible: Callable[[Any], int]
     log_unnormalised: Callable[[Any, Tensor], Tensor]
     gradient: Callable[[Any, Tensor, Tensor], Any]
-    log_ratios: Callable[[Any, Tensor], Tensor] | None = None
+    log_ratios: Callable[..., Tensor] | None = None
     gibbs: Callable[[Any, Tensor, Tensor], Tensor] | None = None
     uniforms: Callable[[Any], int] | None = None
     base: Callable[[Any, Tensor | None], Base] | None = None
     hidden: Hidden | None = None
+    score_and_curvature: Callable[[Any, Tensor], tuple[Tensor, Tensor]] | None = None
 
 
 def energy_family(
@@ -104,11 +108,14 @@ def autograd_gradient(
 
 
 def flipped_log_ratios(
-    log_unnormalised: Callable[[Theta, Tensor], Tensor], theta: Theta, x: Tensor
+    log_unnormalised: Callable[[Theta, Tensor], Tensor],
+    theta: Theta,
+    x: Tensor,
+    units: Tensor | None = None,
 ) -> Tensor:
-    """log p*(x) - log p*(x with bit j flipped) for every j, a bit at a time: [R, B, D]."""
-    here = log_unnormalised(theta, x)
-    return torch.stack([here - log_unnormalised(theta, flip(x, j)) for j in range(x.shape[-1])], -1)
+    """log p*(x) - log p*(x with bit j flipped) for the K bits j of `units`, or for all, one at a time: [R, B, K]."""
+    here, bits = log_unnormalised(theta, x), range(x.shape[-1]) if units is None else units.tolist()
+    return torch.stack([here - log_unnormalised(theta, flip(x, j)) for j in bits], -1)
 
 
 @torch.no_grad()

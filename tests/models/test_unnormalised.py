@@ -66,6 +66,8 @@ def test_log_ratios_are_differences_of_log_p(family: Family, theta: Any) -> None
     expected = family.log_unnormalised(theta, x) - family.log_unnormalised(theta, flip(x, 2))
     torch.testing.assert_close(found[..., 2], expected, **EXACT)
     assert (found[..., 1] - expected).abs().max() > 0.1  # control: another bit
+    some = family.log_ratios(theta, x, torch.tensor([2, 0]))
+    torch.testing.assert_close(some, found[..., [2, 0]], **EXACT)
 
 
 def test_the_hidden_side_has_the_same_partition_function() -> None:
