@@ -115,11 +115,11 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ[variable] = str(args.threads)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _end_with_parent()
-    results = args.results.resolve()
+    results = _from_here(args.results)
     values = {"profile": profile, "results_dir": str(results)}
     started = time.monotonic()
     try:
-        source = project_root() / "notebooks" / experiment.notebook
+        source = _from_here(project_root() / "notebooks" / experiment.notebook)
         execute(experiment, source, results / "notebooks" / experiment.notebook, values)
         if missing := [path.name for path in experiment.products(results) if not path.is_file()]:
             raise NotebookFailedError(f"the notebook ran to its end without leaving {', '.join(missing)}")
@@ -131,6 +131,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     print(f"[{experiment.name}] done in {time.monotonic() - started:.0f} s")
     return 0
+
+
+def _from_here(path: Path) -> Path:
+    """Relative where it can be: the executed notebook, which may be published, names no folder of this machine. The
+    kernel works in this process's folder.
+    """
+    path, here = path.resolve(), Path.cwd().resolve()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _end_with_parent() -> None:

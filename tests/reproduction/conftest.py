@@ -23,7 +23,7 @@ for entry in run.experiment.figures:
     axes.plot([1, 2])
     save_figure(figure, entry.name, run)
 publish(run, [result_row(run, dataset="mnist-fixed", model="SBN", layers=(200,), protocol="quick", variant="full",
-    seed=0, updates=3000, split="test", metric="bound", value=-130.5, stderr=0.25, n=10000, seconds=1.5)])
+    seed=0, updates=3000, split="test", metric="bound", value=-130.5, stderr=0.25, n=10000, seconds=1.5)]);
 """
 
 

@@ -38,6 +38,13 @@ def test_a_notebook_runs_and_leaves_its_products(project: Path, capfd: pytest.Ca
     assert any("injected-parameters" in cell["metadata"]["tags"] for cell in kept["cells"])
 
 
+def test_the_executed_notebook_names_no_folder_of_this_machine(project: Path, tmp_path: Path) -> None:
+    """Run from the project's folder, as the workflow does; control: results that lie elsewhere are named in full."""
+    for results, named in ((project / "results" / "smoke", False), (tmp_path / "elsewhere", True)):
+        assert main(["quickstart", "--profile", "smoke", "--results", str(results)]) == 0
+        assert (str(tmp_path) in (results / "notebooks" / QUICKSTART.notebook).read_text()) == named
+
+
 def test_a_failed_notebook_is_kept_and_tells_its_error(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,7 +55,7 @@ def test_a_failed_notebook_is_kept_and_tells_its_error(
     out = capfd.readouterr().out
     kept = results / "notebooks" / QUICKSTART.notebook
     assert "AssertionError: the order is another" in out
-    assert f"The notebook is kept: {kept}" in out
+    assert f"The notebook is kept: {kept.relative_to(project)}" in out
     assert "the order is another" in kept.read_text()
 
 
