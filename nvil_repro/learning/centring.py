@@ -31,7 +31,7 @@ def to_centred(slopes: Rbm, offsets: Offsets) -> Rbm:
 
 
 def from_centred(step: Rbm, offsets: Offsets) -> Rbm:
-    """The step of (W, b, c) that a step of (W, b', c') makes: b moves by W's times lambda less, c by mu times W's less."""
+    """The step of (W, b, c) that a step of (W, b', c') makes, dW lambda less for b and mu dW less for c."""
     mu, lam = offsets
     return Rbm(
         step.weight,

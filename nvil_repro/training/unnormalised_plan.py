@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from nvil_repro.learning.fast_weights import DECAY
 from nvil_repro.training.optimisers import Optimiser
 
 PERSISTENT = ("pcd", "fpcd")  # criteria whose chains go on from update to update
@@ -29,6 +30,6 @@ class RbmPlan(NamedTuple):
     optimiser: Optimiser
     weight_decay: float = 0.0
     fast_rate: float = 0.0
-    fast_decay: float = 19 / 20  # Tieleman & Hinton (2009)
+    fast_decay: float = DECAY
     centred: bool = False
     offset_rate: float = 0.01  # Melchior, Fischer & Wiskott (2016)
