@@ -117,6 +117,22 @@ def _known(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+def places(table: pandas.DataFrame, corpus: str = "20news") -> pandas.DataFrame:
+    """The printed order beside ours, best first: a line a system of `summary` that the paper prints on this corpus, by
+    what the paper measures, under the protocol that did best.
+
+    Columns: system, log P is, protocol, paper, ours, place in the paper, place here, and ratio: ours / unigram over
+    paper / unigram, 1 where the two agree.
+    """
+    own = table[(table["corpus"] == corpus) & table["paper"].notna() & table["ours"].notna()]
+    best = own.sort_values("ours").drop_duplicates("system")
+    columns = best[["system", "log P is", "protocol", "paper", "ours"]].copy()
+    columns["place in the paper"] = columns["paper"].rank().astype(int)
+    columns["place here"] = columns["ours"].rank().astype(int)
+    columns["ratio"] = best["ours / unigram"] / best["paper / unigram"]
+    return columns.sort_values("paper").reset_index(drop=True)
+
+
 def require_sound(rows: Sequence[Row]) -> str:
     """Check what no length of training excuses, and say it: every system beats the unigram model of its corpus, belief
     networks by their importance-weighted perplexity, and that is not above their bound's.

@@ -9,12 +9,12 @@ from typing import Any
 
 from nvil_repro.files import write_atomic
 from nvil_repro.learning.nvil import LABELS
+from nvil_repro.reproduction import document_views, table_views
 from nvil_repro.reproduction.belief_nets import final_bounds
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.published import Published, read_published
 from nvil_repro.reproduction.results import Row, read_profile
-from nvil_repro.reproduction.table_views import summary
 
 BEGIN, END = "<!-- written by make readme from results/paper -->", "<!-- end of what make readme writes -->"
 
@@ -24,8 +24,9 @@ def tables(rows: Sequence[Row], published: Sequence[Published]) -> str:
     parts = []
     for name, table in TABLES.items():
         if own := [row for row in rows if row.experiment == name]:
+            where = " and ".join(dict.fromkeys(row.dataset for row in own))
             parts.append(
-                f"**{EXPERIMENTS[name].title}**, on {own[0].dataset}, {own[0].device}\n\n{table(own, published)}"
+                f"**{EXPERIMENTS[name].title}**, on {where}, {own[0].device}\n\n{table(own, published)}"
             )
     return "\n\n".join(parts)
 
@@ -45,7 +46,7 @@ def _bound_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
             _number(line["minutes"], ".0f"),
             f"{line['seeds']}",
         )
-        for line in summary(rows, published).to_dict("records")
+        for line in table_views.summary(rows, published).to_dict("records")
     ]
     header = (
         "model",
@@ -70,10 +71,33 @@ def _figure_1(rows: Sequence[Row], published: Sequence[Published]) -> str:
     return _markdown(header, lines)
 
 
+def _document_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
+    lines = [
+        (
+            line["corpus"],
+            line["system"],
+            line["protocol"],
+            line["log P is"],
+            _number(line["paper"], ".0f"),
+            f"{_number(line['ours'], '.0f')} ± {_number(line['stderr'], '.0f')}",
+            _number(line["spread"], ".0f"),
+            _number(line["paper / unigram"], ".3f"),
+            _number(line["ours / unigram"], ".3f"),
+            _number(line["corpus perplexity"], ".0f"),
+            _number(line["minutes"], ".0f"),
+            f"{line['seeds']}",
+        )
+        for line in document_views.summary(rows, published).to_dict("records")
+    ]
+    header = ("corpus", "system", "protocol", "log P is", "paper", "ours", "spread", "paper / unigram")
+    return _markdown((*header, "ours / unigram", "corpus perplexity", "minutes", "seeds"), lines)
+
+
 TABLES: Mapping[str, Callable[[Sequence[Row], Sequence[Published]], str]] = {
     "variance_reduction": _figure_1,
     "nvil_vs_wake_sleep": _bound_table,
     "autoregressive_inference": _bound_table,
+    "document_perplexity": _document_table,
 }
 
 

@@ -249,6 +249,20 @@ def test_the_summary_is_relative_to_each_unigram(row: Callable[..., Row]) -> Non
     assert math.isnan(table[table["log P is"] == "importance-weighted"].iloc[0]["paper"])
 
 
+def test_places_are_those_of_what_the_paper_measures(row: Callable[..., Row]) -> None:
+    common = {"experiment": "document_perplexity", "dataset": "20news", "metric": PER_DOCUMENT, "dims": "50"}
+    exact = row(model="DocNADE", method="", protocol="", variant="exact", value=950.0, **common)
+    ensemble = exact._replace(variant="estimate", value=850.0)  # not what is printed
+    literal = table_3(row)[1]._replace(protocol="literal", value=1200.0)
+    table = document_views.summary([*table_3(row), exact, ensemble, literal], read_published())
+    found = document_views.places(table)
+    assert found["system"].tolist() == ["DocNADE 50", "SBN 50", "unigram"]
+    assert found["place in the paper"].tolist() == [1, 2, 3]
+    assert found["place here"].tolist() == [2, 1, 3]  # by the bound of the better protocol
+    assert found["ratio"].tolist() == pytest.approx([950 / 1300 / (896 / 1335), 910 / 1300 / (909 / 1335), 1])
+    assert document_views.places(table, "reuters21578").empty
+
+
 def test_what_no_length_of_training_excuses(row: Callable[..., Row]) -> None:
     unigram, first, second, weighted = table_3(row)
     assert document_views.require_sound([unigram, first, second, weighted]) == "worst: SBN 50 on 20news, 880"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nvil_repro.reproduction.compare import load_comparison, to_json
+from nvil_repro.reproduction.document_systems import PER_DOCUMENT
 from nvil_repro.reproduction.notebook import run_hash
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.published import read_published
@@ -54,6 +56,9 @@ def test_every_committed_experiment_has_its_figures() -> None:
 
 
 def test_tables_by_experiment(row: Any) -> None:
+    document = partial(
+        row, experiment="document_perplexity", dataset="20news", metric=PER_DOCUMENT, stderr=8.0, seconds=None
+    )
     rows = [
         row(
             experiment="nvil_vs_wake_sleep",
@@ -63,10 +68,13 @@ def test_tables_by_experiment(row: Any) -> None:
             seconds=600.0,
         ),
         row(experiment="variance_reduction", profile="paper", split="valid", value=-113.0, variant="none"),
+        document(model="unigram", dims="", variant="exact", value=1320.0),
+        document(model="SBN", dims="50", variant="bound", value=990.0, protocol="improved", method="NVIL"),
     ]
     text = tables(rows, read_published())
     assert "| SBN 200 | NVIL | improved | 113.1 | 112.3 ± 0.2 | -0.8 | – | – ± – | 50k | 10 | 1 |" in text
     assert "| No baselines & no VN | -113.0 |" in text
+    assert "| 20news | SBN 50 | improved | bound | 909 | 990 ± 8 | – | 0.681 | 0.750 | – | – | 1 |" in text
     assert tables([], read_published()) == ""
 
 
