@@ -10,6 +10,8 @@ from torch import Tensor
 
 from nvil_repro.evaluation.exact import enumerate_bits
 from nvil_repro.models import rbm as rbms
+from nvil_repro.models.boltzmann import BOLTZMANN, Boltzmann
+from nvil_repro.models.gaussian_rbm import GAUSSIAN_RBM, GaussianRbm
 from nvil_repro.models.rbm import RBM, Rbm, rbm
 from nvil_repro.models.unnormalised import (
     Family,
@@ -36,15 +38,23 @@ def random_rbm(visible: int = 4, hidden: int = 3, replicas: int = 2) -> Rbm:
 
 
 MINE = energy_family("mine", lambda theta, x: rbms.log_unnormalised(theta, x), visible=4)
-FAMILIES: dict[str, tuple[Family, Any]] = {"RBM": (RBM, random_rbm()), "mine": (MINE, random_rbm())}
-both = pytest.mark.parametrize(("family", "theta"), FAMILIES.values(), ids=FAMILIES)
+COUPLED = Boltzmann(normals(2, 4, 4, seed=3), normals(2, 4, seed=4))
+BINARY: dict[str, tuple[Family, Any]] = {
+    "RBM": (RBM, random_rbm()),
+    "mine": (MINE, random_rbm()),
+    "Boltzmann": (BOLTZMANN, COUPLED),
+}
+GAUSSIAN = GaussianRbm(*random_rbm(), normals(2, 4, seed=6) / 2)
+FAMILIES = BINARY | {"Gaussian RBM": (GAUSSIAN_RBM, GAUSSIAN)}
+every = pytest.mark.parametrize(("family", "theta"), FAMILIES.values(), ids=FAMILIES)
+binary = pytest.mark.parametrize(("family", "theta"), BINARY.values(), ids=BINARY)
 
 
 def probabilities(family: Family, theta: Any, states: Tensor) -> Tensor:
     return family.log_unnormalised(theta, states[None]).softmax(-1)
 
 
-@both
+@every
 def test_the_gradient_is_that_of_log_p(family: Family, theta: Any) -> None:
     x, weights = enumerate_bits(4)[None, 3:9], normals(2, 6, seed=5)
     found, expected = (
@@ -57,7 +67,7 @@ def test_the_gradient_is_that_of_log_p(family: Family, theta: Any) -> None:
     assert (other[0] - found[0]).abs().max() > 0.1
 
 
-@both
+@binary
 def test_log_ratios_are_differences_of_log_p(family: Family, theta: Any) -> None:
     x = enumerate_bits(4)[None]
     assert family.log_ratios is not None
