@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from nvil_repro.reproduction.profiles import EXPERIMENTS, PROFILES, known_profile
+from nvil_repro.reproduction.experiment import PROFILES
+from nvil_repro.reproduction.profiles import EXPERIMENTS, known_profile
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.published import RANK, Published, read_published
 from nvil_repro.reproduction.results import ResultsError, Row, read_profile

@@ -22,7 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from nvil_repro.reproduction.profiles import PROFILES, Experiment, known_experiment, known_profile
+from nvil_repro.reproduction.experiment import PROFILES, Experiment
+from nvil_repro.reproduction.profiles import known_experiment, known_profile
 from nvil_repro.reproduction.project import project_root
 
 PARENT_VARIABLE = "NVIL_REPRO_RUN_PID"

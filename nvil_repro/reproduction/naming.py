@@ -10,6 +10,14 @@ DOCUMENT_KINDS = ("SBN", "fDARN", "LDA", "Replicated softmax", "DocNADE")
 MODEL = rf"({'|'.join(KINDS)}) [1-9]\d*(-[1-9]\d*)*"  # a regular expression
 SYSTEM = rf"{UNIGRAM}|({'|'.join(DOCUMENT_KINDS)}) [1-9]\d*"  # of Table 3
 
+# Of RBMs: negative phases, CD with k growing to the number (CD1 and CD3 do not grow), and criteria without them.
+SAMPLER = r"exact|naive|CD[1-9]\d*|(centred |tempered )?F?PCD"
+WITHOUT_Z = (
+    *("pseudolikelihood", "generalised pseudolikelihood", "ratio matching", "score matching"),
+    *("denoising score matching", "noise contrastive", "self-contrastive", "minimum probability flow"),
+)
+CRITERION = rf"{SAMPLER}|{'|'.join(WITHOUT_Z)}"
+
 
 def dims_label(layers: Sequence[int]) -> str:
     """Layer sizes as the paper prints them, deepest first: (200, 500) is "500-200"."""

@@ -16,7 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from nvil_repro.files import settings_hash
-from nvil_repro.reproduction.profiles import PROFILES, Experiment, known_experiment
+from nvil_repro.reproduction.experiment import PROFILES, Experiment
+from nvil_repro.reproduction.profiles import known_experiment
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.rules import Rule, one_of, rules_of

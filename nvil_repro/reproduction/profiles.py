@@ -1,17 +1,17 @@
-"""The experiments and how large each is: `smoke` (Run All in under a minute),
-`quick` (all of it in minutes), `paper`.
+"""The experiments and how large each is: `smoke` (Run All in under a minute), `quick` (all of it in minutes), `paper`.
 
-A new experiment is a settings class and one `Experiment` entry; notebook parameters, command line, workflow,
-comparison and report follow from it. Sizes are layers in the order of the code, h^1 first.
+Chapter 18's are in `profiles_rbm`. A new experiment is a settings class and one `Experiment` entry; notebook
+parameters, command line, workflow, comparison and report follow from it. Sizes are layers in the order of the code,
+h^1 first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import asdict, replace
+from typing import Any
 
+from nvil_repro.reproduction.experiment import PROFILES, Experiment, Figure
+from nvil_repro.reproduction.profiles_rbm import RBM_EXPERIMENTS
 from nvil_repro.reproduction.protocols import AUTOREGRESSIVE, NVIL, VARIANTS, WAKE_SLEEP
 from nvil_repro.reproduction.settings import (
     BoundTable,
@@ -21,36 +21,6 @@ from nvil_repro.reproduction.settings import (
     Quickstart,
     VarianceReduction,
 )
-
-PROFILES = ("smoke", "quick", "paper")
-
-
-class Figure(NamedTuple):
-    """A picture a notebook saves: the stem of its files and the caption of the report."""
-
-    name: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A notebook, its settings in each profile, what it leaves behind, the most threads it can use, and the experiments
-    it waits for, since it reads the nets they have trained.
-    """
-
-    name: str
-    notebook: str
-    title: str
-    profiles: Mapping[str, Any]
-    figures: tuple[Figure, ...] = ()
-    threads: int = 2
-    after: tuple[str, ...] = ()
-
-    def products(self, results: Path) -> list[Path]:
-        """The files that its notebook leaves in the folder `results`: rows and figures."""
-        pictures = [f"{figure.name}.{kind}" for figure in self.figures for kind in ("svg", "png")]
-        return [results / f"{self.name}.csv", *(results / "figures" / name for name in pictures)]
-
 
 _quickstart = Quickstart(
     layers=(200,),
@@ -324,6 +294,7 @@ EXPERIMENTS = {
             ),
             threads=32,
         ),
+        *RBM_EXPERIMENTS,
     )
 }
 

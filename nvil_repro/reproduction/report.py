@@ -20,8 +20,9 @@ from nvil_repro.reproduction.compare import (
     show,
     summarise,
 )
+from nvil_repro.reproduction.experiment import PROFILES, Experiment
 from nvil_repro.reproduction.notebook import run_hash
-from nvil_repro.reproduction.profiles import EXPERIMENTS, PROFILES, Experiment, known_profile
+from nvil_repro.reproduction.profiles import EXPERIMENTS, known_profile
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.results import ResultsError, Row, read_profile
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from nvil_repro.files import folder_lock
 from nvil_repro.reproduction.compare import load_comparison, to_text
 from nvil_repro.reproduction.execute import PARENT_VARIABLE
-from nvil_repro.reproduction.profiles import EXPERIMENTS, PROFILES, known_experiment, known_profile
+from nvil_repro.reproduction.experiment import PROFILES
+from nvil_repro.reproduction.profiles import EXPERIMENTS, known_experiment, known_profile
 from nvil_repro.reproduction.project import project_root, results_folder
 
 

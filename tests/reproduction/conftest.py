@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nvil_repro.reproduction.experiment import Experiment
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.results import Row
 
@@ -43,11 +44,18 @@ def write_notebook(path: Path, *cells: str) -> None:
     path.write_text(json.dumps({"cells": code, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
 
 
+def effort(experiment: Experiment) -> str:
+    """The name of a setting that is a whole number of at least 2."""
+    return "bound_samples" if hasattr(experiment.profiles["smoke"], "bound_samples") else "chains"
+
+
 def toy_notebook(path: Path, experiment: str, body: str = PUBLISH) -> None:
     """A notebook that checks its parameters as the real ones do, then runs `body`."""
     check = "from nvil_repro.reproduction import parameters\n"
     check += f'run = parameters(globals(), "{experiment}")\nprint("ready")'
-    write_notebook(path, 'profile = "smoke"\nbound_samples = None\nresults_dir = None', check, body)
+    write_notebook(
+        path, f'profile = "smoke"\n{effort(EXPERIMENTS[experiment])} = None\nresults_dir = None', check, body
+    )
 
 
 @pytest.fixture

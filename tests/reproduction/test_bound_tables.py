@@ -19,9 +19,10 @@ from nvil_repro.models.belief_net import Architecture
 from nvil_repro.models.mixture import log_prob
 from nvil_repro.reproduction import bound_tables, measurements, table_views
 from nvil_repro.reproduction.bound_tables import Cell, table_cells, table_rows, train_table
+from nvil_repro.reproduction.experiment import PROFILES
 from nvil_repro.reproduction.measurements import Bounds, Likelihood, Measured
 from nvil_repro.reproduction.notebook import Run, parameters
-from nvil_repro.reproduction.profiles import EXPERIMENTS, PROFILES
+from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.settings import BoundTable

@@ -11,8 +11,11 @@ from pathlib import Path
 import papermill
 import pytest
 
-from nvil_repro.reproduction.profiles import EXPERIMENTS, Experiment
+from nvil_repro.reproduction.experiment import Experiment
+from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.rules import rules_of
+
+from .conftest import effort
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -44,7 +47,7 @@ def test_parameters_are_those_of_the_experiment(experiment: Experiment) -> None:
     cells = json.loads(path.read_text())["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert list(faults(sources, experiment)) == []
-    assert list(faults([sources[0].replace("bound_samples", "samples"), sources[1]], experiment))
+    assert list(faults([sources[0].replace(effort(experiment), "samples"), sources[1]], experiment))
     assert list(faults([sources[0].replace("None", "3"), sources[1]], experiment))
     assert list(faults([re.sub("#.*", "", sources[0]), sources[1]], experiment))
 
@@ -55,5 +58,6 @@ def test_papermill_knows_every_parameter(experiment: Experiment, tmp_path: Path)
     source = NOTEBOOKS / experiment.notebook
     names = ["profile", *rules_of(type(experiment.profiles["smoke"])), "results_dir"]
     assert list(papermill.inspect_notebook(source)) == names
-    (tmp_path / "union.ipynb").write_text(source.read_text().replace("updates: int", "updates: int | None"))
-    assert "updates" not in papermill.inspect_notebook(tmp_path / "union.ipynb")
+    name = effort(experiment)
+    (tmp_path / "union.ipynb").write_text(source.read_text().replace(f"{name}: int", f"{name}: int | None"))
+    assert name not in papermill.inspect_notebook(tmp_path / "union.ipynb")

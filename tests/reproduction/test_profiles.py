@@ -10,16 +10,13 @@ import pytest
 
 from nvil_repro.learning import estimators, nvil
 from nvil_repro.reproduction import protocols
+from nvil_repro.reproduction.experiment import PROFILES, Experiment
 from nvil_repro.reproduction.notebook import run_hash
-from nvil_repro.reproduction.profiles import (
-    EXPERIMENTS,
-    PROFILES,
-    Experiment,
-    known_experiment,
-    known_profile,
-)
+from nvil_repro.reproduction.profiles import EXPERIMENTS, known_experiment, known_profile
 from nvil_repro.reproduction.protocols import PROTOCOLS, VARIANTS
 from nvil_repro.reproduction.rules import Count, Seeds, one_of, rules_of, several, whole
+
+from .conftest import effort
 
 CASES = [(experiment, profile) for experiment in EXPERIMENTS.values() for profile in PROFILES]
 
@@ -41,7 +38,7 @@ def broken(settings: object) -> list[str]:
 def test_settings_follow_their_rules(experiment: Experiment, profile: str) -> None:
     settings = experiment.profiles[profile]
     assert broken(settings) == []
-    assert broken(replace(settings, bound_samples=1)) == ["bound_samples"]
+    assert broken(replace(settings, **{effort(experiment): 1})) == [effort(experiment)]
 
 
 def test_every_experiment_has_every_profile() -> None:
@@ -75,7 +72,7 @@ def test_the_hash_moves_with_every_setting_and_with_the_rates_behind_its_protoco
     settings = experiment.profiles["quick"]
     before = run_hash(experiment, settings)
     assert before == run_hash(experiment, replace(settings))
-    assert before != run_hash(experiment, replace(settings, bound_samples=settings.bound_samples + 1))
+    assert before != run_hash(experiment, replace(settings, **{effort(experiment): 1234}))
     used = getattr(settings, "protocols", (getattr(settings, "protocol", None),))
     known = getattr(settings, "known_protocols", PROTOCOLS)
     for protocol, how in known.items():

@@ -1,0 +1,83 @@
+"""What can be set of the experiments on undirected models; see `settings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from nvil_repro.reproduction.naming import CRITERION, SAMPLER
+from nvil_repro.reproduction.rules import Count, Seeds, matching, one_of, positive, several, whole
+from nvil_repro.reproduction.settings import Binarisation, Several, TestCases
+
+Samplers = Annotated[
+    tuple[str, ...], several(matching(SAMPLER, 'a name such as "exact", "CD25" or "centred PCD"'))
+]
+Criteria = Annotated[
+    tuple[str, ...], several(matching(CRITERION, 'a name such as "pseudolikelihood" or "CD1"'))
+]
+Ladder = Annotated[str, one_of("uniform", "sm2008", "adaptive")]
+Rungs = Annotated[tuple[int, ...], several(whole(2))]
+
+
+@dataclass(frozen=True)
+class RbmTraining:
+    """RBMs by the gradient of the likelihood (Deep Learning 18.1, 18.2): on bars and stripes, where everything is
+    enumerated, and on MNIST.
+
+    `exact_hidden` units make a machine on MNIST whose Z is enumerated too. The ladder of annealed importance sampling
+    has `rungs` values; "sm2008" brings its own.
+    """
+
+    pattern_samplers: Samplers
+    pattern_hidden: Count
+    pattern_updates: Count
+    samplers: Samplers
+    hidden: Count
+    exact_hidden: Count
+    passes: Count  # over the training cases
+    top_passes: Count  # of the belief network under an undirected top layer
+    seeds: Seeds
+    evaluations: Count
+    chains: Several
+    ladder: Ladder
+    rungs: Several
+    test_cases: TestCases
+    reverse_cases: TestCases  # that get a lower bound of log p by chains run backwards
+    binarisation: Binarisation
+
+
+@dataclass(frozen=True)
+class WithoutPartition:
+    """Criteria that need no Z (18.3 to 18.6): on patterns that can be enumerated, on reals, and on MNIST."""
+
+    criteria: Criteria
+    pattern_hidden: Count
+    pattern_updates: Count
+    draws: Several  # minibatches from which a gradient's bias and variance are measured
+    mnist_criteria: Criteria
+    hidden: Count
+    passes: Count
+    rate: Annotated[float, positive()]
+    seeds: Seeds
+    evaluations: Count
+    chains: Several
+    rungs: Several
+    test_cases: TestCases
+    binarisation: Binarisation
+
+
+@dataclass(frozen=True)
+class PartitionFunction:
+    """Estimates of Z (18.7), of a machine that is enumerated and of one that is not, both trained on MNIST by PCD."""
+
+    exact_hidden: Count
+    hidden: Count
+    passes: Count
+    seeds: Seeds
+    chains: Several
+    rungs: Rungs  # lengths of ladders, each estimated
+    trials: Several  # seeded repetitions of each estimate, of the machine that is enumerated
+    trial_rungs: Several
+    test_cases: TestCases
+    reverse_cases: TestCases
+    binarisation: Binarisation
