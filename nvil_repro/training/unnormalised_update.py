@@ -79,6 +79,7 @@ def ascend(
     update: int,
 ) -> None:
     """Steps 3 to 6 of the plan, from the slopes of any criterion at cases x [R or 1, B, D]."""
+    slopes = slopes._replace(**{name: torch.zeros_like(getattr(theta, name)) for name in plan.fixed})
     if offsets is not None:
         h = torch.sigmoid(hidden_logits(theta, x))
         copy(offsets, centring.move(offsets, x, h, plan.offset_rate))
@@ -89,10 +90,9 @@ def ascend(
         rate * direction(slope, [moment[i] for moment in moments], plan.optimiser, update)
         for i, slope in enumerate(slopes)
     ]
-    step = like(theta, steps)
     if plan.weight_decay:
-        step = step._replace(weight=step.weight - rate * plan.weight_decay * theta.weight)
-    for parameter, part in zip(theta, _back(step, offsets), strict=True):
+        steps[0] = steps[0] - rate * plan.weight_decay * theta[0]
+    for parameter, part in zip(theta, _back(like(theta, steps), offsets), strict=True):
         parameter.add_(part)
 
 
