@@ -1,0 +1,115 @@
+"""The compiled engine of RBMs against the torch road, fed the very uniforms that it draws for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+pytest.importorskip("numba")
+
+from nvil_repro.counters import counter_uniforms
+from nvil_repro.kernels.rbm import STREAM, advance_compiled
+from nvil_repro.learning.centring import Offsets
+from nvil_repro.models.rbm import Rbm
+from nvil_repro.streams import stream
+from nvil_repro.training.optimisers import MOMENTS, Optimiser
+from nvil_repro.training.unnormalised_plan import PERSISTENT, RbmPlan
+from nvil_repro.training.unnormalised_update import update_rbm
+from nvil_repro.trees import clone, leaves, view
+from tests.oracle import random_bits
+
+SEEDS, UPDATES, CASES, CHAINS, VISIBLE, HIDDEN = (3, 1), 4, 6, 5, 19, 17
+STEPS = [1, 3, 2, 2]
+
+
+class State(NamedTuple):
+    """All that updates move."""
+
+    theta: Rbm
+    moments: tuple[Rbm, ...]
+    chains: Tensor
+    fast: Rbm | None
+    offsets: Offsets | None
+
+
+def machines(scale: float = 1.0, dtype: torch.dtype = torch.float64) -> Rbm:
+    """Two of them, of random parameters."""
+    draw, shapes = stream(0, "machines"), ((2, VISIBLE, HIDDEN), (2, VISIBLE), (2, HIDDEN))
+    return Rbm(*(torch.from_numpy(scale * draw.standard_normal(shape)).to(dtype) for shape in shapes))
+
+
+def start(plan: RbmPlan) -> State:
+    """Nothing at its neutral value."""
+    theta, draw = machines(0.3), stream(0, "offsets")
+    fast = Rbm(*(part.flip(0) / 2 for part in theta)) if plan.criterion == "fpcd" else None
+    shapes = ((2, VISIBLE), (2, HIDDEN))
+    offsets = Offsets(*(torch.from_numpy(draw.random(shape)) for shape in shapes)) if plan.centred else None
+    moments = tuple(Rbm(*map(torch.square, theta)) for _ in range(MOMENTS[plan.optimiser.name]))
+    return State(theta, moments, random_bits(2, CHAINS, VISIBLE, seed=7), fast, offsets)
+
+
+def minibatches() -> Tensor:
+    return random_bits(2, UPDATES, CASES, VISIBLE, seed=3).to(torch.uint8)
+
+
+RATES = [0.1, 0.2, 0.15, 0.05]
+
+
+def compiled(
+    state: State, plan: RbmPlan, *, threads: int = 1, seeds: Sequence[int] = SEEDS, x: Tensor | None = None
+) -> Tensor:
+    """UPDATES updates in place."""
+    x = minibatches() if x is None else x
+    rates = torch.tensor(RATES, dtype=torch.float64)
+    return advance_compiled(*state, x, STEPS, rates, plan, seeds, 2, threads)
+
+
+def by_torch(state: State, plan: RbmPlan) -> Tensor:
+    """The same on the torch road, a replica at a time."""
+    number = CHAINS if plan.criterion in PERSISTENT else CASES
+    gaps = torch.empty(UPDATES, 2, dtype=torch.float64)
+    for r, seed in enumerate(SEEDS):
+        alone = State(*(None if part is None else view(part, r) for part in state))
+        for t, (cases, steps, rate) in enumerate(zip(minibatches()[r], STEPS, RATES, strict=True)):
+            shape = (steps, number, HIDDEN + VISIBLE)
+            u = counter_uniforms(seed, STREAM, 2 + t, shape, torch.float64)
+            gaps[t, r] = update_rbm(*alone, cases[None].double(), u, plan, rate, 2 + t)
+    return gaps
+
+
+PLANS = {
+    "cd": RbmPlan("cd", Optimiser("sgd")),
+    "pcd": RbmPlan("pcd", Optimiser("sgd")),
+    "fpcd": RbmPlan("fpcd", Optimiser("sgd"), fast_rate=0.3, fast_decay=0.8),
+    "weight decay": RbmPlan("pcd", Optimiser("sgd"), weight_decay=0.1),
+    "momentum": RbmPlan("cd", Optimiser("momentum"), weight_decay=0.1),
+    "adam": RbmPlan("pcd", Optimiser("adam")),
+    "centred": RbmPlan("pcd", Optimiser("momentum"), weight_decay=0.1, centred=True, offset_rate=0.2),
+    "centred cd": RbmPlan("cd", Optimiser("adam"), centred=True, offset_rate=0.2),
+    "centred fpcd": RbmPlan("fpcd", Optimiser("momentum"), fast_rate=0.3, centred=True, offset_rate=0.2),
+    "fixed": RbmPlan("pcd", Optimiser("sgd"), fixed=("visible_bias",), centred=True),
+    "fixed weight": RbmPlan("pcd", Optimiser("sgd"), fixed=("weight", "hidden_bias")),
+}
+
+
+def tensors(state: State) -> list[Tensor]:
+    return [tensor for part in state if part is not None for _, tensor in leaves(part)]
+
+
+def difference(a: State, b: State) -> float:
+    """The largest between any of their numbers."""
+    return max(float((p - q).abs().max()) for p, q in zip(tensors(a), tensors(b), strict=True))
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_updates_are_those_of_the_torch_road(name: str) -> None:
+    plan = PLANS[name]
+    ours, theirs = start(plan), start(plan)
+    begun = clone(ours)
+    torch.testing.assert_close(compiled(ours, plan), by_torch(theirs, plan), rtol=0, atol=1e-10)
+    assert difference(ours, theirs) < 1e-10
+    assert difference(ours, begun) > 1e-2
