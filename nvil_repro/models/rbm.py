@@ -5,7 +5,6 @@ E(x, h) = -b.x - c.h - x W h, so log p*(x) = b.x + sum_k softplus(c_k + x.W_k), 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -108,12 +107,16 @@ def gibbs(theta: Rbm, x: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def base(theta: Rbm, mean: Tensor | None) -> Base:
-    """The base-rate machine (Salakhutdinov & Murray 2008): W = 0 and c = 0, b from the mean, or zero without one."""
-    b = torch.zeros_like(theta.visible_bias)
+    """The base-rate machine (Salakhutdinov & Murray 2008): W = 0 and c = 0, b from the mean, or zero without one.
+
+    A machine without weights is its own.
+    """
+    b, c = torch.zeros_like(theta.visible_bias), torch.zeros_like(theta.hidden_bias)
     if mean is not None:
         b = b + bias_of(mean).to(b)
-    log_z = softplus(b).sum(-1) + theta.hidden_bias.shape[-1] * math.log(2)
-    return Base(Rbm(torch.zeros_like(theta.weight), b, torch.zeros_like(theta.hidden_bias)), log_z)
+    still = ~theta.weight.flatten(1).any(-1, keepdim=True)
+    b, c = torch.where(still, theta.visible_bias, b), torch.where(still, theta.hidden_bias, c)
+    return Base(Rbm(torch.zeros_like(theta.weight), b, c), softplus(b).sum(-1) + softplus(c).sum(-1))
 
 
 RBM = Family(
