@@ -1,0 +1,102 @@
+"""log Z by annealed importance sampling (Neal 2001), from below and from above.
+
+Chains that rise from the base give weights of mean Z / Z_0, so that log Z is underestimated in expectation, which
+flatters the model's likelihood; chains that fall from samples of the model give weights of mean Z_0 / Z, which errs on
+the other side (Grosse, Ghahramani & Adams 2015). The two together are a bracket. What falls is only as good as what it
+falls from: of `target_samples`, only exact ones make the upper end more than a heuristic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nvil_repro.evaluation.annealed_importance import annealed_log_weights
+from nvil_repro.evaluation.annealing_path import Path, annealing_path, begin, draws
+from nvil_repro.evaluation.ladders import checked_ladder
+from nvil_repro.evaluation.partition_estimate import PartitionEstimate, of_weights
+from nvil_repro.models.unnormalised import Family
+
+Watch = Callable[[int], None]  # hears of every rung that is done
+
+
+class Bracket(NamedTuple):
+    """log Z between the lower end of an estimate that errs low and the upper end of one that errs high.
+
+    Where `lower` exceeds `upper`, chains from the two ends see different parts of the model: believe neither.
+    """
+
+    rising: PartitionEstimate
+    falling: PartitionEstimate
+
+    @property
+    def lower(self) -> Tensor:
+        """[R], in nats."""
+        return self.rising.lower
+
+    @property
+    def upper(self) -> Tensor:
+        """[R], in nats."""
+        return self.falling.upper
+
+
+@torch.no_grad()
+def ais(
+    family: Family,
+    theta: Any,
+    *,
+    ladder: Sequence[float],
+    chains: int = 100,
+    mean: Tensor | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> PartitionEstimate:
+    """log Z by C `chains` from the family's base, near data of this mean [D] if it is given, up the ladder.
+
+    For an RBM with the mean of its training data this is Salakhutdinov & Murray (2008). Replicas share uniforms.
+    Errors: `ValueError` for a ladder that does not rise from 0 to 1, or fewer than two chains; as `annealing_path`.
+    """
+    path, rungs = annealing_path(family, theta, mean), checked_ladder(ladder)
+    log_weights, _ = anneal(path, rungs, begin(path, chains, seed, "ais"), seed, "ais", watch)
+    return of_weights("AIS", path.log_z, log_weights)
+
+
+@torch.no_grad()
+def reverse_ais(
+    family: Family,
+    theta: Any,
+    samples: Tensor,
+    *,
+    ladder: Sequence[float],
+    mean: Tensor | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> PartitionEstimate:
+    """log Z by chains that fall from samples of the model, x [R or 1, C, D], down the ladder to the base.
+
+    Errors: as `ais`.
+    """
+    path, rungs = annealing_path(family, theta, mean), checked_ladder(ladder)[::-1]
+    log_weights, _ = anneal(path, rungs, path.enter(samples), seed, "reverse ais", watch)
+    return of_weights("reverse AIS", path.log_z, log_weights, falling=True)
+
+
+def anneal(
+    path: Path, rungs: Sequence[float], state: Any, seed: int, name: str, watch: Watch | None = None
+) -> tuple[Tensor, Any]:
+    """log w [R, C] of chains taken up the rungs, or down, and the chains at the last rung but one.
+
+    The step at rung k is by `uniforms(seed, name, k, [C, K])`.
+    """
+    chains = path.cases(state).shape[1]
+
+    def transition(state: Any, b: float, k: int) -> Any:
+        if watch:
+            watch(k)
+        return path.step(state, b, draws(path, chains, seed, name, k))
+
+    log_weights, state = annealed_log_weights(rungs, state, path.log_ratio, transition)
+    return log_weights[-1], state

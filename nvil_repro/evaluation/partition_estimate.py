@@ -1,0 +1,47 @@
+"""What every estimate of log Z promises, whatever the method."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nvil_repro.evaluation import annealed_importance
+
+SURE = math.log(
+    1000
+)  # nats: a mean of weights exceeds its own a thousandfold with a chance of 1 / 1000 at most
+
+
+class PartitionEstimate(NamedTuple):
+    """log Z of R models in nats, float64, with an interval that should miss it about as often as 3 standard errors do.
+
+    `ess`, effective samples: how many independent samples with equal weights would be worth as much. Where few are
+    effective, the interval is a guess too.
+    """
+
+    method: str
+    log_z: Tensor  # [R]
+    lower: Tensor  # [R]
+    upper: Tensor  # [R]
+    ess: Tensor  # [R]
+
+
+def of_weights(
+    method: str, log_z0: Tensor, log_weights: Tensor, *, falling: bool = False
+) -> PartitionEstimate:
+    """log Z from weights [R, S] of mean Z / Z_0, or of mean Z_0 / Z (`falling`), S samples each.
+
+    The interval is that of `annealed_importance.estimate`, mean +- 3 standard errors, but for the end towards which few
+    weights leave it open: that one is never further than `SURE`, by Markov's inequality.
+    Errors: `ValueError` for fewer than two samples or a weight of NaN.
+    """
+    found = annealed_importance.estimate(log_z0, log_weights, falling=falling)
+    lower, upper = found.lower, found.upper
+    if falling:
+        upper = torch.minimum(upper, found.log_z + SURE)
+    else:
+        lower = torch.maximum(lower, found.log_z - SURE)
+    return PartitionEstimate(method, found.log_z, lower, upper, found.effective_samples)
