@@ -1,4 +1,4 @@
-"""`nvil-repro data | run | compare | report | bench`; each command's code lives in its own room."""
+"""`nvil-repro data | run | compare | report | bench | evaluate-rbm`; each command's code lives in its own room."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ COMMANDS = {
     "compare": ("nvil_repro.reproduction.compare", "our numbers beside the paper's"),
     "report": ("nvil_repro.reproduction.report", "write the HTML report of a profile's results again"),
     "bench": ("nvil_repro.reproduction.bench_command", "measure the speed of an update against its peers"),
+    "evaluate-rbm": (
+        "nvil_repro.reproduction.evaluate_rbm",
+        "log Z of an RBM given as arrays, and the probability it gives to test cases",
+    ),
 }
 
 
