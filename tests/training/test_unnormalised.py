@@ -1,0 +1,325 @@
+"""Unnormalised models in the loop: what training reaches, and runs that are stopped, resumed, shared out, refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from nvil_repro.evaluation.exact_partition import exact_log_likelihood, exact_log_partition
+from nvil_repro.learning.criteria import CRITERIA
+from nvil_repro.models.rbm import RBM
+from nvil_repro.models.unnormalised import REALS, energy_family
+from nvil_repro.streams import uniforms
+from nvil_repro.training.optimisers import Optimiser
+from nvil_repro.training.settings import SettingsError
+from nvil_repro.training.unnormalised import UnnormalisedMethod, UnnormalisedState, train
+from nvil_repro.training.unnormalised_chains import chain, uniform_steps
+from nvil_repro.training.unnormalised_likelihood import log_partition
+from nvil_repro.training.unnormalised_settings import LIKELIHOOD, UnnormalisedSettings
+from nvil_repro.training.unnormalised_start import Start, checked_start, mean_of
+from nvil_repro.trees import leaves, replica
+from tests.models.test_unnormalised import random_rbm
+from tests.training.test_resume import StopHereError, interrupt
+from tests.training.toys import Bits, rows_of, same
+
+SETTINGS = UnnormalisedSettings(
+    hidden=3,
+    updates=12,
+    rate=0.5,
+    criterion="fpcd",
+    steps=2,
+    chains=4,
+    batch_size=8,
+    optimiser=Optimiser("momentum"),
+    centred=True,
+    scale=1.0,
+    eval_every=6,
+    chunk=3,
+    engine="torch",
+    checkpoint_seconds=0,
+)
+LONG = replace(
+    SETTINGS,
+    optimiser=Optimiser(),
+    rate=1.0,
+    fast_rate=0.1,
+    chains=40,
+    batch_size=40,
+    updates=100,
+    eval_every=100,
+    chunk=100,
+)
+
+
+class Reals(NamedTuple):
+    train: Tensor
+    valid: Tensor
+    dataset: str = "toy"
+
+
+def pairs() -> Bits:
+    """Three fair bits and three that are nine times in ten the same: what independent bits cannot say."""
+    generator = torch.Generator().manual_seed(0)
+    first = torch.rand(200, 3, generator=generator) < 0.5
+    second = first ^ (torch.rand(200, 3, generator=generator) < 0.1)
+    x = torch.cat([first, second], 1).to(torch.uint8)
+    return Bits(x[:160], x[160:])
+
+
+def reals() -> Reals:
+    """Two clouds, and no normal is like them."""
+    generator = torch.Generator().manual_seed(0)
+    side = (torch.rand(200, 1, generator=generator) < 0.5).float() * 4 - 2
+    x = side + 0.5 * torch.randn(200, 2, generator=generator)
+    return Reals(x[:160], x[160:])
+
+
+def reached(settings: UnnormalisedSettings, data: Any = None) -> list[float]:
+    """The metric on validation cases at the first and the last evaluation."""
+    result = train(settings, data or pairs(), progress="off")
+    values = [row["value"] for row in result.history if row["split"] == "valid"]
+    return [values[0], values[-1]]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"criterion": name} for name in LIKELIHOOD),
+        *({"criterion": name} for name, c in CRITERIA.items() if c.support != REALS),
+        {"criterion": "pcd", "temperatures": 3},
+        {"criterion": "cd", "growing": True},
+        {"criterion": "self_contrastive", "temperatures": 2},
+        {"criterion": "exact", "family": "Boltzmann", "centred": False},
+    ],
+    ids=str,
+)
+def test_every_criterion_learns_what_independent_bits_cannot_say(changes: dict[str, Any]) -> None:
+    before, after = reached(replace(LONG, **changes))
+    assert before < -4.1
+    assert after > -4.0  # the best of independent bits: -6 log 2 = -4.16 nats
+    assert (
+        reached(replace(LONG, rate=0.0, updates=1, eval_every=1, chunk=1, **changes))[1] == before
+    )  # control
+
+
+@pytest.mark.parametrize("criterion", ["cd", "score_matching", "denoising_score_matching"])
+def test_reals_are_learned_too(criterion: str) -> None:
+    before, after = reached(
+        replace(LONG, family="GaussianRBM", criterion=criterion, centred=False, rate=0.05), reals()
+    )
+    assert after > before + 0.2
+
+
+def test_the_value_is_the_exact_log_likelihood_and_annealing_agrees() -> None:
+    result = train(SETTINGS, pairs(), progress="off")
+    exact = exact_log_likelihood(RBM, result.final, pairs().valid).mean()
+    assert result.history[-2]["value"] == pytest.approx(exact.item(), abs=1e-5)
+    annealed = log_partition(RBM, result.final, mean_of(pairs().train), replace(SETTINGS, exact_units=2))
+    assert (annealed.value - exact_log_partition(RBM, result.final)).abs() < 5 * annealed.stderr
+    assert 0 < annealed.stderr < 0.1
+
+
+def test_companions_and_threads_change_no_number() -> None:
+    settings = replace(SETTINGS, temperatures=2)
+    together = train(replace(settings, seeds=(4, 0)), pairs(), progress="off", threads=1)
+    assert same(together, train(replace(settings, seeds=(4, 0)), pairs(), progress="off", threads=2))
+    for r, seed in enumerate((4, 0)):
+        alone = train(replace(settings, seeds=(seed,)), pairs(), progress="off")
+        assert rows_of(alone, "", seed) == rows_of(together, "", seed)
+        both = zip(leaves(alone.state), leaves(replica(together.state, r)), strict=True)
+        assert all(torch.equal(a, b) for (_, a), (_, b) in both)
+    assert rows_of(together, "", 4) != rows_of(together, "", 0)  # control
+
+
+@pytest.mark.parametrize("criterion", ["fpcd", "cd", "noise_contrastive"])
+def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, criterion: str) -> None:
+    settings = replace(SETTINGS, criterion=criterion)
+    straight = train(settings, pairs(), tmp_path / "straight", progress="off")
+    for call in range(1, 5):
+        folder = tmp_path / str(call)
+        with pytest.MonkeyPatch.context() as patch:
+            interrupt(patch, UnnormalisedMethod, "advance", call, after=call % 2 == 0)
+            with pytest.raises(StopHereError):
+                train(settings, pairs(), folder, progress="off")
+        assert same(train(settings, pairs(), folder, progress="off"), straight)
+        for file in ("metrics.csv", "checkpoint-000000012.safetensors"):
+            assert (folder / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+
+
+@pytest.mark.parametrize("forgotten", ["moments", "chains", "fast", "offsets"])
+def test_the_comparison_notices_a_run_that_forgets(monkeypatch: pytest.MonkeyPatch, forgotten: str) -> None:
+    straight = train(SETTINGS, pairs(), progress="off")
+    plain = UnnormalisedMethod.advance
+
+    def forgetful(self: UnnormalisedMethod, state: UnnormalisedState, first: int, count: int) -> Tensor:
+        for _, part in leaves(getattr(state, forgotten)):
+            part.zero_()
+        return plain(self, state, first, count)
+
+    monkeypatch.setattr(UnnormalisedMethod, "advance", forgetful)
+    assert not same(train(SETTINGS, pairs(), progress="off"), straight)
+
+
+def test_compiled_updates_learn_too_and_resume(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    settings = replace(
+        LONG, engine="kernel", chunk=50, eval_every=50, optimiser=Optimiser("momentum"), rate=0.1
+    )
+    straight = train(settings, pairs(), progress="off")
+    values = [row["value"] for row in straight.history if row["split"] == "valid"]
+    assert values[-1] > -4.0
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, UnnormalisedMethod, "advance", 2, after=False)
+        with pytest.raises(StopHereError):
+            train(settings, pairs(), tmp_path, progress="off")
+    assert same(train(settings, pairs(), tmp_path, progress="off"), straight)
+    assert replace(settings, engine="torch").hash != settings.hash == replace(settings, engine="auto").hash
+
+
+def test_a_diverged_model_is_recorded_and_its_companion_goes_on() -> None:
+    wild = replace(SETTINGS, rate=3e38, criterion="exact", optimiser=Optimiser("momentum"))
+    result = train(wild, pairs(), progress="off")
+    assert 0 in result.diverged
+    assert result.history[-1]["note"].startswith("diverged at update")
+    assert not train(SETTINGS, pairs(), progress="off").diverged
+
+
+def test_uniforms_one_step_at_a_time_are_those_of_their_stream() -> None:
+    for dtype in (torch.float32, torch.float64):
+        found = torch.stack(list(uniform_steps(3, "gibbs", update=5, count=4, shape=(3, 7), dtype=dtype)))
+        assert torch.equal(found, uniforms(3, "gibbs", 5, (4, 3, 7), dtype))
+
+
+def test_naive_chains_forget_and_persistent_ones_go_on() -> None:
+    theta, mean = random_rbm(6, 3, replicas=1), torch.full((6,), 0.5).double()
+    ones, zeros = torch.ones(1, 4, 6).double(), torch.zeros(1, 4, 6).double()
+    for criterion, forgets in (("naive", True), ("pcd", False)):
+        settings = replace(SETTINGS, criterion=criterion, steps=1)
+        ends = [chain(settings, RBM, theta, mean, 0, 0)(theta, begin) for begin in (ones, zeros)]
+        assert torch.equal(*ends) == forgets
+
+
+class Precision(NamedTuple):
+    log_precision: Tensor  # [R, D]
+
+
+def test_an_energy_of_ones_own_learns_by_what_needs_no_log_z() -> None:
+    """Without a base the criterion itself is tracked; of a normal, score matching finds the precision."""
+    family = energy_family(
+        "normal",
+        lambda t, x: -(x.square() * t.log_precision.exp()[:, None]).sum(-1) / 2,
+        visible=2,
+        support=REALS,
+    )
+    data = Reals(reals().train / 2, reals().valid / 2)
+    own = Start(family, Precision(torch.ones(1, 2)))
+    settings = replace(
+        SETTINGS,
+        family="normal",
+        criterion="score_matching",
+        centred=False,
+        batch_size=160,
+        optimiser=Optimiser(),
+        updates=100,
+        eval_every=100,
+        chunk=100,
+        falling=False,
+    )
+    result = train(settings, data, own=own, progress="off")
+    torch.testing.assert_close(
+        result.final.log_precision[0].exp(), 1 / data.train.square().mean(0), rtol=1e-3, atol=0
+    )
+    assert {row["metric"] for row in result.history} == {"score_matching"}
+    assert torch.equal(own.theta.log_precision, torch.ones(1, 2))  # the start is left as it is
+    with pytest.raises(ValueError, match="normal has no Gibbs step"):
+        train(replace(settings, criterion="pcd"), data, own=own, progress="off")
+    with pytest.raises(ValueError, match="log Z of normal can be neither enumerated"):
+        train(replace(settings, criterion="exact"), data, own=own, progress="off")
+    with pytest.raises(
+        SettingsError, match="family='RBM' with 1 seeds, and a start of 'normal' with 1 replicas"
+    ):
+        train(replace(settings, family="RBM"), data, own=own, progress="off")
+
+
+def test_settings_name_the_run() -> None:
+    assert replace(SETTINGS, checkpoint_seconds=5.0).hash == SETTINGS.hash
+    for change in (
+        {"rate": 0.02},
+        {"temperatures": 2},
+        {"seeds": (1,)},
+        {"centred": False},
+        {"fixed": ("weight",)},
+    ):
+        assert replace(SETTINGS, **change).hash != SETTINGS.hash
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps=0: expected an integer of at least 1"),
+        (
+            {"criterion": "sml"},
+            "criterion='sml': expected one of exact, naive, cd, pcd, fpcd, pseudolikelihood",
+        ),
+        ({"engine": "cuda"}, "engine='cuda': expected one of auto, kernel, torch"),
+        (
+            {"criterion": "cd", "temperatures": 2},
+            "temperatures=2 with criterion='cd': only chains that persist",
+        ),
+        ({"family": "Boltzmann"}, "centred=True for family='Boltzmann': only the RBM is centred"),
+        ({"fast_decay": 1.5}, "fast_decay=1.5: expected at most 1"),
+        (
+            {"engine": "kernel", "dtype": "float64"},
+            "engine='kernel': expected a float32 RBM by cd, pcd, fpcd",
+        ),
+        ({"optimiser": Optimiser("adam", centre=0.5)}, "expected an Optimiser without a centre"),
+        ({"eval_every": 4}, "eval_every=4: expected a multiple of chunk=3; choose 6"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        replace(SETTINGS, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "data", "message"),
+    [
+        ({}, reals(), "train is torch.float32: expected bits"),
+        ({}, Bits(pairs().train[:7], pairs().valid), "train has 7 cases: expected at least 8"),
+        (
+            {"family": "RMB", "centred": False},
+            pairs(),
+            "family='RMB': expected one of RBM, GaussianRBM, Boltzmann",
+        ),
+        ({"fixed": ("sd",)}, pairs(), "'sd'} is none of weight, visible_bias, hidden_bias"),
+        (
+            {"criterion": "score_matching"},
+            pairs(),
+            "score_matching is for models of reals, and the visible units of",
+        ),
+        ({"family": "GaussianRBM", "centred": False}, pairs(), "expects finite floats"),
+        (
+            {"family": "GaussianRBM", "centred": False, "criterion": "ratio_matching"},
+            reals(),
+            "ratio_matching is for models of bits",
+        ),
+    ],
+)
+def test_data_that_does_not_fit_is_refused_before_any_work(
+    tmp_path: Path, change: dict[str, Any], data: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(replace(SETTINGS, **change), data, tmp_path / "run", progress="off")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_start_is_near_the_mean_of_the_data() -> None:
+    start = checked_start(replace(SETTINGS, dtype="float64"), pairs())
+    assert start.family is RBM
+    p = torch.sigmoid(start.theta.visible_bias[0])
+    assert (p - mean_of(pairs().train)).abs().max() < 0.03
