@@ -86,7 +86,7 @@ def criterion_gradient(
 class Amounts(NamedTuple):
     """How much an update draws."""
 
-    units: int | None = None  # bits visited; None: all
+    units: int | None = None  # bits visited of each case; None: all
     noise: int = 10  # samples of noise a case
     sd: float = 0.3  # of the noise that denoising takes away, in units of x
 
@@ -101,7 +101,7 @@ def uniforms_of(name: str, amounts: Amounts, cases: int, visible: int) -> tuple[
         return 1, amounts.noise * cases, visible
     if "normals" in criterion.needs:
         return 1, cases, visible
-    return (visible,) if "units" in criterion.takes and amounts.units else (0,)
+    return (cases, visible) if "units" in criterion.takes and amounts.units else (0,)
 
 
 def draw(

@@ -24,8 +24,8 @@ def mean_over_flips(
 ) -> Tensor:
     """The mean over cases x [R or 1, B, D] of sum_j term(log p(x) - log p(x with bit j flipped)): [R].
 
-    `weights` [R or 1, B], summing to one, take the place of 1/B. With `units` [K] (int64, different, see `draw_units`)
-    the sum is over these bits times D/K: unbiased where each is as likely.
+    `weights` [R or 1, B], summing to one, take the place of 1/B. With `units` (int64, [K], or [B, K] if each case has
+    its own, see `draw_units`) the sum is over these bits times D/K: unbiased where each is as likely.
     Errors: `ValueError` if the model's x are not bits.
     """
     if family.log_ratios is None:
@@ -37,10 +37,11 @@ def mean_over_flips(
 
 
 def draw_units(uniforms: Tensor, count: int) -> Tensor:
-    """`count` of D different units, each as likely, by uniforms [D]: [count], int64.
+    """`count` of D different units, each as likely, for every case by its uniforms [B, D]: [B, count], int64.
 
+    Cases of their own units cover many more, so that the sum is noisy no longer by which they are.
     Errors: `ValueError` if there are not as many.
     """
-    if not 1 <= count <= len(uniforms):
-        raise ValueError(f"count={count}: expected 1 to {len(uniforms)} units, as many as a case has")
-    return uniforms.argsort()[:count]
+    if not 1 <= count <= uniforms.shape[-1]:
+        raise ValueError(f"count={count}: expected 1 to {uniforms.shape[-1]} units, as many as a case has")
+    return uniforms.topk(count, largest=False).indices

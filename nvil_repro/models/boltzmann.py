@@ -17,7 +17,7 @@ from nvil_repro.models import bernoulli
 from nvil_repro.models.autoregressive import strictly_upper
 from nvil_repro.models.bernoulli import softplus
 from nvil_repro.models.rbm import bias_of
-from nvil_repro.models.unnormalised import BITS, Base, Family
+from nvil_repro.models.unnormalised import BITS, Base, Family, of_units
 
 
 class Boltzmann(NamedTuple):
@@ -54,11 +54,10 @@ def logits(theta: Boltzmann, x: Tensor) -> Tensor:
 
 
 def log_ratios(theta: Boltzmann, x: Tensor, units: Tensor | None = None) -> Tensor:
-    """log p*(x) - log p*(x with bit j flipped) for the K bits j of `units`, or for all: the unit's logit, or less it
-    where the bit is off, [R, B, K].
+    """log p*(x) - log p*(x with bit j flipped) for all bits j or those of `units` [K] or [B, K]: the unit's logit, or
+    less it where the bit is off, [R, B, K].
     """
-    chosen = slice(None) if units is None else units
-    return ((2 * x - 1) * logits(theta, x))[..., chosen]
+    return of_units((2 * x - 1) * logits(theta, x), units)
 
 
 def gradient(theta: Boltzmann, x: Tensor, weights: Tensor) -> Boltzmann:

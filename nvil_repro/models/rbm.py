@@ -14,7 +14,7 @@ from torch import Tensor
 from nvil_repro import streams
 from nvil_repro.models import bernoulli
 from nvil_repro.models.bernoulli import softplus
-from nvil_repro.models.unnormalised import BITS, Base, Family, Hidden
+from nvil_repro.models.unnormalised import BITS, Base, Family, Hidden, of_units
 
 
 class Rbm(NamedTuple):
@@ -86,16 +86,16 @@ def gradient(theta: Rbm, x: Tensor, weights: Tensor) -> Rbm:
 
 
 def log_ratios(theta: Rbm, x: Tensor, units: Tensor | None = None) -> Tensor:
-    """log p*(x) - log p*(x with bit j flipped) for the K bits j of `units`, or for all, without a product each:
-    [R, B, K].
+    """log p*(x) - log p*(x with bit j flipped), [R, B, K], for all bits j or those of `units` [K] or [B, K], without a
+    product each.
     """
-    chosen = slice(None) if units is None else units
+    own = torch.arange(x.shape[-1])[None] if units is None else units.view(-1, units.shape[-1])
     a = hidden_logits(theta, x)
-    turn = 1 - 2 * x[..., chosen]  # flipping bit j adds turn_j W_j to the hidden logits
-    rows = zip(turn.unbind(-1), theta.weight[:, chosen].unbind(1), strict=True)
-    there = [softplus(a + t[..., None] * w[:, None]).sum(-1) for t, w in rows]
-    here = softplus(a).sum(-1, keepdim=True)
-    return here - torch.stack(there, -1) - turn * theta.visible_bias[:, None, chosen]
+    turn = 1 - 2 * of_units(x, units)  # flipping bit j adds turn_j W_j to the hidden logits
+    rows, bias = theta.weight[:, own], theta.visible_bias[:, own]  # [R, 1 or B, K, ...]
+    moves = zip(turn.unbind(-1), rows.unbind(2), strict=True)
+    there = [softplus(a + t[..., None] * w).sum(-1) for t, w in moves]
+    return softplus(a).sum(-1, keepdim=True) - torch.stack(there, -1) - turn * bias
 
 
 @torch.no_grad()

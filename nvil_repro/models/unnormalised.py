@@ -43,8 +43,8 @@ class Family(NamedTuple):
     `visible(theta)`: D, the units of x.
     `log_unnormalised(theta, x)`: log p*(x) [R, B] in nats, differentiable.
     `gradient(theta, x, weights [R or 1, B])`: sum_b weights_b d log p*(x_b) / d theta, shaped like theta.
-    `log_ratios(theta, x, units=None)`: log p*(x) - log p*(x with bit j flipped), [R, B, K], differentiable, for the K
-    bits j of `units` (int64), or for all D; bits only.
+    `log_ratios(theta, x, units=None)`: log p*(x) - log p*(x with bit j flipped), [R, B, K], differentiable, for all D
+    bits j or those of `units` (int64): [K], or [B, K] if each case has its own; bits only.
     `gibbs(theta, x, uniforms [R or 1, B, K])`: a step that leaves p as it is, K = `uniforms(theta)`.
     `base(theta, mean [D] or None)`: where annealing begins, near data of this mean (None: nothing is known of them).
     `score_and_curvature(theta, x)`: d log p*(x) / dx_j and d^2 log p*(x) / dx_j^2, [R, B, D] each, differentiable in
@@ -113,9 +113,11 @@ def flipped_log_ratios(
     x: Tensor,
     units: Tensor | None = None,
 ) -> Tensor:
-    """log p*(x) - log p*(x with bit j flipped) for the K bits j of `units`, or for all, one at a time: [R, B, K]."""
-    here, bits = log_unnormalised(theta, x), range(x.shape[-1]) if units is None else units.tolist()
-    return torch.stack([here - log_unnormalised(theta, flip(x, j)) for j in bits], -1)
+    """log p*(x) - log p*(x with bit j flipped), [R, B, K], for all bits j or those of `units` [K] or [B, K], by log p* of
+    one flip at a time.
+    """
+    here, columns = log_unnormalised(theta, x), torch.arange(x.shape[-1]) if units is None else units
+    return torch.stack([here - log_unnormalised(theta, flip(x, j)) for j in columns.unbind(-1)], -1)
 
 
 @torch.no_grad()
@@ -132,11 +134,15 @@ def site_gibbs(
     return x
 
 
-def flip(x: Tensor, j: int) -> Tensor:
-    """x with bit j flipped, on fresh memory."""
-    other = x.clone()
-    other[..., j] = 1 - other[..., j]
-    return other
+def flip(x: Tensor, j: int | Tensor) -> Tensor:
+    """x [R or 1, B, D] with bit j flipped, or in each case its own of j [B], on fresh memory."""
+    here = torch.as_tensor(j)[..., None].expand(*x.shape[:-1], 1)
+    return x.scatter(-1, here, 1 - x.gather(-1, here))
+
+
+def of_units(values: Tensor, units: Tensor | None) -> Tensor:
+    """Of values [R, B, D] those of `units` [K] or [B, K]: [R, B, K]; all if there are none."""
+    return values if units is None else values.gather(-1, units.expand(*values.shape[:2], -1))
 
 
 def between(first: Theta, last: Theta, b: float) -> Theta:

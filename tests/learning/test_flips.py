@@ -47,7 +47,19 @@ def test_a_few_bits_stand_for_all(criterion: Callable[..., Tensor], formula: Cal
     assert (pairs[0] - whole).abs().max() > 1e-2  # control
 
 
+@by_formula
+def test_a_case_may_have_bits_of_its_own(
+    criterion: Callable[..., Tensor], formula: Callable[..., Tensor]
+) -> None:
+    family, theta, x, _ = of_bits(*PROBLEMS["RBM"].args)
+    own = torch.tensor([[0, 3], [1, 2]])
+    found = criterion(family, theta, x[:, [5, 9]], units=own)
+    alone = [criterion(family, theta, x[:, [s]], units=u) for s, u in zip((5, 9), own, strict=True)]
+    torch.testing.assert_close(found, torch.stack(alone).mean(0), **EXACT)
+
+
 def test_units_are_the_least_uniforms() -> None:
-    assert draw_units(torch.tensor([0.3, 0.1, 0.9, 0.2]), 2).tolist() == [1, 3]
+    uniforms = torch.tensor([[0.3, 0.1, 0.9, 0.2], [0.0, 0.5, 0.3, 0.9]])
+    assert draw_units(uniforms, 2).tolist() == [[1, 3], [0, 2]]
     with pytest.raises(ValueError, match="count=5: expected 1 to 4"):
-        draw_units(torch.zeros(4), 5)
+        draw_units(uniforms, 5)

@@ -78,6 +78,9 @@ def test_log_ratios_are_differences_of_log_p(family: Family, theta: Any) -> None
     assert (found[..., 1] - expected).abs().max() > 0.1  # control: another bit
     some = family.log_ratios(theta, x, torch.tensor([2, 0]))
     torch.testing.assert_close(some, found[..., [2, 0]], **EXACT)
+    own = torch.arange(16)[:, None] % 4  # each case its own bit
+    expected = found.gather(-1, own.expand(2, 16, 1))
+    torch.testing.assert_close(family.log_ratios(theta, x, own), expected, **EXACT)
 
 
 def test_the_hidden_side_has_the_same_partition_function() -> None:
