@@ -16,6 +16,7 @@ Criteria = Annotated[
     tuple[str, ...], several(matching(CRITERION, 'a name such as "pseudolikelihood" or "CD1"'))
 ]
 Ladder = Annotated[str, one_of("uniform", "sm2008", "adaptive")]
+Rates = Annotated[tuple[float, ...], several(positive())]
 Rungs = Annotated[tuple[int, ...], several(whole(2))]
 
 
@@ -48,21 +49,30 @@ class RbmTraining:
 
 @dataclass(frozen=True)
 class WithoutPartition:
-    """Criteria that need no Z (18.3 to 18.6): on patterns that can be enumerated, on reals, and on MNIST."""
+    """Criteria that need no Z (18.3 to 18.6): on patterns that can be enumerated, on reals, and on MNIST.
+
+    Each learns by Adam at every one of the rates, and is shown at its best.
+    """
 
     criteria: Criteria
     pattern_hidden: Count
     pattern_updates: Count
-    draws: Several  # minibatches from which a gradient's bias and variance are measured
+    pattern_rates: Rates
+    pattern_seeds: Seeds
+    draws: Annotated[
+        int, whole(3)
+    ]  # minibatches from which the noise of a gradient and its time are measured
     mnist_criteria: Criteria
     hidden: Count
     passes: Count
-    rate: Annotated[float, positive()]
+    mnist_rates: Rates
+    units: Annotated[int, whole(1, 784)]  # pixels that a criterion on MNIST visits a case
     seeds: Seeds
     evaluations: Count
     chains: Several
     rungs: Several
     test_cases: TestCases
+    reverse_cases: TestCases  # that get a lower bound of log p by chains run backwards
     binarisation: Binarisation
 
 
