@@ -113,8 +113,8 @@ def flipped_log_ratios(
     x: Tensor,
     units: Tensor | None = None,
 ) -> Tensor:
-    """log p*(x) - log p*(x with bit j flipped), [R, B, K], for all bits j or those of `units` [K] or [B, K], by log p* of
-    one flip at a time.
+    """log p*(x) - log p*(x with bit j flipped), [R, B, K], for all bits j or those of `units` [K] or [B, K], by log p*
+    of one flip at a time.
     """
     here, columns = log_unnormalised(theta, x), torch.arange(x.shape[-1]) if units is None else units
     return torch.stack([here - log_unnormalised(theta, flip(x, j)) for j in columns.unbind(-1)], -1)
