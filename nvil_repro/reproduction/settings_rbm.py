@@ -29,9 +29,11 @@ class RbmTraining:
     has `rungs` values; "sm2008" brings its own.
     """
 
+    line_updates: Count  # of the machine on a line of Figure 18.1
     pattern_samplers: Samplers
     pattern_hidden: Count
     pattern_updates: Count
+    pattern_seeds: Seeds
     samplers: Samplers
     hidden: Count
     exact_hidden: Count
@@ -84,10 +86,14 @@ class PartitionFunction:
     hidden: Count
     passes: Count
     seeds: Seeds
+    evaluations: Count
     chains: Several
+    burn_in: Count  # Gibbs steps from test cases to samples of the machine that is not enumerated
     rungs: Rungs  # lengths of ladders, each estimated
     trials: Several  # seeded repetitions of each estimate, of the machine that is enumerated
     trial_rungs: Several
+    tracked_updates: Count  # of training, along which log Z is tracked
+    tracked_points: Count  # where it is enumerated meanwhile
     test_cases: TestCases
-    reverse_cases: TestCases
+    reverse_cases: TestCases  # that chains run backwards from
     binarisation: Binarisation
