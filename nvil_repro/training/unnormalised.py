@@ -168,7 +168,8 @@ class UnnormalisedMethod:
         if not all(bool(part.isfinite().all()) for part in theta):
             return math.nan
         x = self._minibatch(update, seed)[None].to(theta[0].dtype)
-        fast, offsets = (part[0] if part else None for part in (kept.fast, kept.offsets))
+        fast = kept.fast[0] if kept.fast else None
+        offsets = kept.offsets[0] if kept.offsets else None
         now = (s.plan, s.rate_at(update), update)
         if s.criterion == "exact":
             slopes = exact_gradient(self.family, theta, x[0])
@@ -201,7 +202,8 @@ class UnnormalisedMethod:
         from nvil_repro.kernels.rbm import advance_compiled
 
         s, told = self.settings, []
-        fast, offsets = (part[0] if part else None for part in (state.fast, state.offsets))
+        fast = state.fast[0] if state.fast else None
+        offsets = state.offsets[0] if state.offsets else None
         for begin in range(first_update, first_update + count, SLICE):
             updates = range(begin, min(begin + SLICE, first_update + count))
             cases = [

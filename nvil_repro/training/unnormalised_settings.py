@@ -69,7 +69,7 @@ class UnnormalisedSettings(SeedSettings):
     patience: int | None = None  # evaluations without a better one before a replica stops; None: never
     exact_units: int = 12
     annealed_chains: int = 50
-    rungs: int = 300
+    rungs: int = 1000
     chunk: int = 600  # updates between estimates of the training objective
     dtype: str = "float32"
     engine: str = "auto"
