@@ -63,8 +63,14 @@ def estimate_bound(
     alone = [view(model, r) for r in range(model.net.replicas)]
     each = [bound_of(_log_weights(one, x, samples, seed, name)) for one in alone]
     value, stderr, sampling, _, per_case = zip(*each, strict=True)
-    value, per_case = torch.cat(value) - log_z.log_z, torch.cat(per_case) - log_z.log_z[:, None]
-    return TopBound(Bound(value, torch.cat(stderr), torch.cat(sampling), len(x), per_case), log_z)
+    bound = Bound(
+        torch.cat(value) - log_z.log_z,
+        torch.cat(stderr),
+        torch.cat(sampling),
+        len(x),
+        torch.cat(per_case) - log_z.log_z[:, None],
+    )
+    return TopBound(bound, log_z)
 
 
 @torch.no_grad()

@@ -74,14 +74,15 @@ def test_an_update_is_a_sample_of_q_a_step_of_the_chains_and_rates() -> None:
 
 
 def test_training_raises_the_exact_bound() -> None:
-    settings = replace(SETTINGS, updates=300, eval_every=300, chunk=300, chains=20, seeds=(1,), rate=0.05)
+    rates = dict.fromkeys(("rate", "inference_rate", "baseline_rate"), 0.1)
+    settings = replace(SETTINGS, updates=300, eval_every=300, chunk=300, chains=20, seeds=(1,), **rates)
     result, x = train(settings, patterns(), progress="off"), patterns().valid
 
     def bound(net: Any) -> float:
         return estimate_bound(net, x, top_log_partition(net, x), samples=50).bound.value.item()
 
     assert bound(UndirectedTop(settings, patterns().train, x).start().net) < -4
-    assert bound(result.final) > -1.5  # the best is -log 2
+    assert bound(result.final) > -1.2  # the best is -log 2
     assert result.final.weight.abs().max() > 0.3  # and the machine has its part in it
     rows = {row["split"]: row for row in result.history}
     assert rows["valid"]["metric"] == "bound"
@@ -118,12 +119,12 @@ def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, after: bool) -> None:
 def test_the_comparison_notices_a_run_that_forgets(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(SETTINGS, rate=0.3, steps=1, chains=60)  # weights by which a step remembers
-    straight = train(settings, toy_data(), progress="off")
+    settings = replace(SETTINGS, rate=0.3, steps=1, chains=60)
+    straight = train(settings, patterns(), progress="off")
     with pytest.MonkeyPatch.context() as patch:
         interrupt(patch, UndirectedTop, "advance", 3, after=False)
         with pytest.raises(StopHereError):
-            train(settings, toy_data(), tmp_path, progress="off")
+            train(settings, patterns(), tmp_path, progress="off")
     plain = UndirectedTop.advance
 
     def forgetful(self: UndirectedTop, state: Any, first: int, count: int) -> Tensor:
@@ -132,7 +133,7 @@ def test_the_comparison_notices_a_run_that_forgets(
         return plain(self, state, first, count)
 
     monkeypatch.setattr(UndirectedTop, "advance", forgetful)
-    assert not same(train(settings, toy_data(), tmp_path, progress="off"), straight)
+    assert not same(train(settings, patterns(), tmp_path, progress="off"), straight)
 
 
 def test_large_machines_are_annealed(monkeypatch: pytest.MonkeyPatch) -> None:
