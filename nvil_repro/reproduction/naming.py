@@ -12,11 +12,15 @@ SYSTEM = rf"{UNIGRAM}|({'|'.join(DOCUMENT_KINDS)}) [1-9]\d*"  # of Table 3
 
 # Of RBMs: negative phases, CD with k growing to the number (CD1 and CD3 do not grow), and criteria without them.
 SAMPLER = r"exact|naive|CD[1-9]\d*|(centred |tempered )?F?PCD"
-WITHOUT_Z = (
-    *("pseudolikelihood", "generalised pseudolikelihood", "ratio matching", "score matching"),
-    *("denoising score matching", "noise contrastive", "self-contrastive", "minimum probability flow"),
+OF_BITS = (
+    *("pseudolikelihood", "generalised pseudolikelihood", "ratio matching", "noise contrastive"),
+    *("self-contrastive", "minimum probability flow"),
 )
-CRITERION = rf"{SAMPLER}|{'|'.join(WITHOUT_Z)}"
+WITHOUT_Z = (*OF_BITS, "score matching", "denoising score matching")
+CRITERION = rf"{SAMPLER}|{'|'.join(OF_BITS)}"
+ENUMERATED = (
+    rf"exact|CD[1-9]\d*|PCD|{'|'.join(OF_BITS)}"  # of which a small model's expected gradient is a sum
+)
 
 
 def dims_label(layers: Sequence[int]) -> str:

@@ -132,7 +132,7 @@ RBM_EXPERIMENTS = (
                 pattern_rates=(0.03,),
                 draws=10,
                 mnist_criteria=("PCD", "pseudolikelihood"),
-                hidden=20,
+                hidden=12,
                 passes=1,
                 mnist_rates=(0.01,),
                 units=5,
@@ -152,7 +152,7 @@ RBM_EXPERIMENTS = (
                 passes=5,
                 mnist_rates=(0.001, 0.003),
                 evaluations=10,
-                rungs=10_000,
+                rungs=3_000,
                 test_cases=10_000,
                 reverse_cases=200,
             ),
@@ -172,7 +172,8 @@ RBM_EXPERIMENTS = (
         profiles={
             "smoke": replace(
                 _partition,
-                hidden=20,
+                exact_hidden=8,
+                hidden=25,
                 passes=1,
                 evaluations=2,
                 chains=50,

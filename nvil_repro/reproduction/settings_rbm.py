@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from nvil_repro.reproduction.naming import CRITERION, SAMPLER
+from nvil_repro.reproduction.naming import CRITERION, ENUMERATED, SAMPLER
 from nvil_repro.reproduction.rules import Count, Seeds, matching, one_of, positive, several, whole
 from nvil_repro.reproduction.settings import Binarisation, Several, TestCases
 
@@ -14,6 +14,10 @@ Samplers = Annotated[
 ]
 Criteria = Annotated[
     tuple[str, ...], several(matching(CRITERION, 'a name such as "pseudolikelihood" or "CD1"'))
+]
+Enumerated = Annotated[
+    tuple[str, ...],
+    several(matching(ENUMERATED, 'a name such as "pseudolikelihood" or "CD1"'), including="exact"),
 ]
 Ladder = Annotated[str, one_of("uniform", "sm2008", "adaptive")]
 Rates = Annotated[tuple[float, ...], several(positive())]
@@ -38,6 +42,7 @@ class RbmTraining:
     hidden: Count
     exact_hidden: Count
     passes: Count  # over the training cases
+    top_units: Count  # of the undirected top layer and the one below it
     top_passes: Count  # of the belief network under an undirected top layer
     seeds: Seeds
     evaluations: Count
@@ -56,7 +61,7 @@ class WithoutPartition:
     Each learns by Adam at every one of the rates, and is shown at its best.
     """
 
-    criteria: Criteria
+    criteria: Enumerated
     pattern_hidden: Count
     pattern_updates: Count
     pattern_rates: Rates
