@@ -1,0 +1,171 @@
+"""The figures of `partition_results`, from its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from nvil_repro.reproduction.partition_methods import ADAPTIVE, EXACT, RAISE, UNIFORM
+from nvil_repro.reproduction.partition_results import TRACKED
+from nvil_repro.reproduction.partition_views import (
+    at_equal_work,
+    bracket_lines,
+    estimates,
+    exact_values,
+    reference,
+    trial_lines,
+)
+from nvil_repro.reproduction.results import Row, frame
+from nvil_repro.reproduction.style import Stroke
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BRACKETS = {
+    "log_z": Stroke("AIS, chains that rise", "#0072B2", (), "o"),
+    "log_z_reverse": Stroke("reverse AIS, chains that fall", "#D55E00", (5, 1.5), "s"),
+    RAISE: Stroke("RAISE, from test cases", "#009E73", (1.5, 1), "^"),
+}
+TRUTH = Stroke("exact", "#000000", (8, 2), "D")
+GOOD, MISSED = "#0072B2", "#D55E00"
+THREE_SIGMA = 0.9973  # how often 3 standard errors of a normal estimate hold the truth
+
+
+def errors(rows: Sequence[Row]) -> Figure:
+    """Every estimate at equal work: its error with its interval, and the samples that are effective."""
+    from matplotlib import pyplot
+
+    table = at_equal_work(rows)
+    table = table[(table["variant"] != EXACT)].iloc[::-1].reset_index(drop=True)
+    figure, (left, right) = pyplot.subplots(
+        1, 2, figsize=(10.5, 0.36 * len(table) + 1.6), sharey=True, width_ratios=(3, 1)
+    )
+    for place, line in table.iterrows():
+        colour, marker = (GOOD, "o") if line["holds"] else (MISSED, "X")
+        ends = line["log_z_lower"] - line["exact"], line["log_z_upper"] - line["exact"]
+        left.plot(ends, [place, place], color=colour, linewidth=2)
+        left.plot(line["error"], place, marker=marker, color=colour, markeredgecolor="white")
+        right.plot(max(line["effective_samples"], 0.01), place, marker="D", color="#56565B")
+    left.axvline(0, color=TRUTH.colour, linewidth=1)
+    left.set_xscale("symlog", linthresh=0.3, linscale=1.5)
+    left.set_xlabel("log Z less the exact value, nats (linear to 0.3); cross: the interval misses")
+    left.set_yticks(range(len(table)), [_label(line) for _, line in table.iterrows()])
+    right.set_xscale("log")
+    right.set_xlabel("effective samples")
+    left.set_title(_title(table["dims"], rows), loc="left", fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def brackets(rows: Sequence[Row]) -> Figure:
+    """log Z against the number of temperatures: machines across, ladders down, seeds as lines of their own.
+
+    Bands are the intervals of 3 standard errors. Where log Z is not known, the axis starts from the middle of the
+    longest bracket.
+    """
+    from matplotlib import pyplot
+
+    ladders, known = (UNIFORM, ADAPTIVE), exact_values(rows)
+    machines = list(dict.fromkeys(dims for dims, _ in reference(rows)))
+    figure, panels = pyplot.subplots(
+        len(ladders), len(machines), figsize=(5.2 * len(machines), 6.4), sharex=True, squeeze=False
+    )
+    for ladder, across in zip(ladders, panels, strict=True):
+        lines = bracket_lines(rows, ladder)
+        for dims, axes in zip(machines, across, strict=True):
+            for seed, part in lines[lines["dims"] == dims].groupby("seed"):
+                _bracket(axes, part.sort_values("rungs"))
+                if ladder == UNIFORM:
+                    _raised(axes, rows, dims, seed)
+            exact = any(dims == units for units, _ in known)
+            axes.axhline(0, color=TRUTH.colour, linewidth=1)
+            axes.set_title(f"{dims} hidden units, {ladder} ladder", fontsize="medium")
+            axes.set_xscale("log")
+            axes.set_yscale("symlog", linthresh=1)
+            axes.set_ylabel(f"log Z less {'exact' if exact else 'the closest bracket'}, nats")
+    for axes in panels[-1]:
+        axes.set_xlabel("temperatures")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="lower center", ncol=3)
+    figure.suptitle(_title([], rows), fontsize="small")
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    return figure
+
+
+def _bracket(axes: Any, lines: Any) -> None:
+    for name, ends in (("log_z", ""), ("log_z_reverse", "_reverse")):
+        low, high = (lines[f"log_z_{end}{ends}"] - lines["truth"] for end in ("lower", "upper"))
+        axes.fill_between(lines["rungs"], low, high, color=BRACKETS[name].colour, alpha=0.2, linewidth=0)
+        _line(axes, lines["rungs"], lines[name] - lines["truth"], BRACKETS[name])
+
+
+def _raised(axes: Any, rows: Sequence[Row], dims: str, seed: Any) -> None:
+    table = estimates(rows)
+    table = table[(table["variant"] == RAISE) & (table["dims"] == dims) & (table["seed"] == seed)]
+    _line(axes, table["rungs"], table["log_z"] - reference(rows)[dims, seed], BRACKETS[RAISE])
+
+
+def _line(axes: Any, x: Any, y: Any, stroke: Stroke) -> None:
+    axes.plot(
+        x, y, label=stroke.label, color=stroke.colour, marker=stroke.marker, markeredgecolor="white",
+        linestyle=(0, stroke.dashes) if stroke.dashes else "-",
+    )  # fmt: skip
+
+
+def coverage(rows: Sequence[Row]) -> Figure:
+    """How often each interval holds log Z, with the Wilson interval of that share; right, bias and spread."""
+    from matplotlib import pyplot
+
+    lines = trial_lines(rows).iloc[::-1].reset_index(drop=True)
+    figure, (left, right) = pyplot.subplots(
+        1, 2, figsize=(10.5, 0.4 * len(lines) + 1.6), sharey=True, width_ratios=(3, 2)
+    )
+    left.hlines(lines.index, lines["coverage_lower"], lines["coverage_upper"], color=GOOD, linewidth=2)
+    left.plot(lines["coverage"], lines.index, "o", color=GOOD, markeredgecolor="white")
+    left.axvline(THREE_SIGMA, color=TRUTH.colour, linewidth=1, linestyle=(0, (5, 2)))
+    left.set_xlim(-0.02, 1.02)
+    left.set_xlabel("share of intervals that hold log Z; dashed: 3 standard errors of a normal")
+    left.set_yticks(lines.index, [_label(line) for _, line in lines.iterrows()])
+    right.errorbar(
+        lines["bias"], lines.index, xerr=lines["spread"], fmt="s", color=MISSED, markeredgecolor="white"
+    )
+    right.axvline(0, color=TRUTH.colour, linewidth=1)
+    right.set_xscale("symlog", linthresh=0.3, linscale=1.5)
+    right.set_xlabel("bias ± standard deviation of a trial, nats")
+    left.set_title(_title(lines["dims"], rows), loc="left", fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def tracking(rows: Sequence[Row]) -> Figure:
+    """log Z against updates, tracked and exact; below, what the one strays from the other, with its own interval."""
+    from matplotlib import pyplot
+
+    table = frame(row for row in rows if row.split == TRACKED)
+    figure, (above, below) = pyplot.subplots(2, 1, figsize=(8, 5.6), sharex=True, height_ratios=(3, 2))
+    stroke = BRACKETS["log_z"]._replace(label="tracked by its persistent chains", marker="")
+    for _, part in table.groupby("seed"):
+        wide = part.pivot_table(index="updates", columns=["variant", "metric"], values="value")
+        tracked, exact = wide["tracking"], wide[EXACT, "log_z"].dropna()
+        _line(above, tracked.index, tracked["log_z"], stroke)
+        above.plot(exact.index, exact, "D", color=TRUTH.colour, label=TRUTH.label, markerfacecolor="none")
+        known = tracked.loc[exact.index].sub(exact, axis=0)
+        error = known["log_z_upper"] - known["log_z"]
+        below.errorbar(known.index, known["log_z"], yerr=error, fmt="o", color=stroke.colour, capsize=3)
+    below.axhline(0, color=TRUTH.colour, linewidth=1)
+    above.set_ylabel("log Z, nats")
+    below.set_ylabel("tracked less exact, nats")
+    below.set_xlabel("parameter updates")
+    handles = dict(zip(*reversed(above.get_legend_handles_labels()), strict=True))
+    above.legend(handles.values(), handles.keys())
+    above.set_title(_title(table["dims"], rows), loc="left", fontsize="small")
+    figure.tight_layout()
+    return figure
+
+
+def _label(line: Any) -> str:
+    return f"{line['variant']} ({line['protocol']})" if line["protocol"] else line["variant"]
+
+
+def _title(dims: Any, rows: Sequence[Row]) -> str:
+    data = ", ".join(sorted({row.dataset for row in rows}))
+    return ", ".join([*(f"{units} hidden units" for units in dict.fromkeys(dims)), data])
