@@ -39,9 +39,8 @@ def mnist_settings(
     """A machine on `cases` training cases; the notebooks ask for the same ones, so that they are trained once."""
     updates = whole(passes * cases / BATCH)
     every = whole(updates / evaluations)
-    return sampler_settings(
-        name, hidden=hidden, updates=updates, seeds=(seed,), batch_size=BATCH, chains=BATCH, eval_every=every, chunk=every
-    )  # fmt: skip
+    sizes = {"hidden": hidden, "updates": updates, "batch_size": BATCH, "chains": BATCH}
+    return sampler_settings(name, **sizes, seeds=(seed,), eval_every=every, chunk=every)
 
 
 def whole(updates: float) -> int:

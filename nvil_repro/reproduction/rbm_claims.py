@@ -1,0 +1,157 @@
+"""What the rows of `rbm_training` say: tables, and the claims that must hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from nvil_repro.reproduction.published import Published
+from nvil_repro.reproduction.rbm_measurements import AIS, RAISE, REVERSE
+from nvil_repro.reproduction.results import Row, frame
+
+if TYPE_CHECKING:
+    import pandas
+
+SURE = 3  # standard errors that an end of a bracket is moved outwards
+ABOVE_PIXELS = 10  # nats by which every machine must leave independent pixels behind
+
+
+def pattern_table(rows: Sequence[Row], best: float) -> pandas.DataFrame:
+    """A line a negative phase, means over seeds: the log-likelihood at its highest and at the end, in nats, with the
+    range over seeds, how far the end lies below the data's own (`best`), the mass more than a bit from every pattern,
+    and seconds of training.
+    """
+    table = frame(row for row in rows if row.split == "train")
+    curves = table[table["metric"] == "log_likelihood"]
+    mass = table[table["metric"] == "mass_beyond_1"].groupby("method", sort=False)["value"].mean()
+    by_seed = curves.groupby(["method", "seed"], sort=False)["value"]
+    highest, last = by_seed.max(), by_seed.last()
+    end = last.groupby("method", sort=False)
+    return (
+        end.mean()
+        .to_frame("at the end")
+        .assign(**{
+            "at its highest": highest.groupby("method", sort=False).mean(),
+            "spread": end.max() - end.min(),
+            "below the data": best - end.mean(),
+            "mass beyond 1 bit": mass,
+            "seconds": curves.groupby("method", sort=False)["seconds"].max(),
+        })
+    )  # fmt: skip
+
+
+def machine_table(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataFrame:
+    """A line a net and seed, in nats, higher is better: its test log-likelihood (of `SBN+RBM` the bound) with the
+    standard error over test cases; between which ends it lies, estimates moved outwards by three standard errors;
+    RAISE's conservative estimate and its error; the printed number; updates, and minutes of one thread.
+    """
+    import pandas
+
+    return pandas.DataFrame(list(_lines(rows, published)))
+
+
+def _lines(rows: Sequence[Row], published: Sequence[Published]) -> Iterator[dict[str, Any]]:
+    for row in headlines(rows):
+        of = {other.variant: other for other in _siblings(row, rows) if other.metric == row.metric}
+        low, high = bracket(row, rows)
+        printed = [
+            number.sign * number.published for number in published if number.matches(row) and number.published
+        ]
+        yield {
+            "model": f"{row.model} {row.dims}",
+            "method": row.method,
+            "log p": row.value,
+            "stderr": row.stderr,
+            "from": low,
+            "to": high,
+            "RAISE": of[RAISE].value if RAISE in of else math.nan,
+            "its stderr": of[RAISE].stderr if RAISE in of else math.nan,
+            "printed": printed[0] if printed else math.nan,
+            "log Z": "exact" if row.note == "exact" else "estimated",
+            "updates": row.updates,
+            "minutes": math.nan if row.seconds is None else row.seconds / 60,
+        }
+
+
+def headlines(rows: Sequence[Row]) -> list[Row]:
+    """The test number of every net and seed: of RBMs the log-likelihood, of an undirected top the bound."""
+    metrics = ("log_likelihood", "bound")
+    return [row for row in rows if row.split == "test" and row.metric in metrics and not row.variant]
+
+
+def bracket(row: Row, rows: Sequence[Row]) -> tuple[float, float]:
+    """Between which numbers a headline lies, `SURE` standard errors outwards; of a bound, with those of log Z."""
+    of = {(other.metric, other.variant): other for other in _siblings(row, rows)}
+    if row.metric == "bound":
+        reach = SURE * (of["log_z", ""].stderr or 0.0) if ("log_z", "") in of else math.nan
+        return row.value - reach, row.value + reach
+    ends = [of.get((row.metric, variant)) for variant in (REVERSE, AIS)]
+    low, high = (
+        math.nan if end is None else end.value + sign * SURE * (end.stderr or 0.0)
+        for sign, end in zip((-1, 1), ends, strict=True)
+    )
+    return low, high
+
+
+def _siblings(row: Row, rows: Sequence[Row]) -> list[Row]:
+    """All test rows of the same net."""
+    key = (row.split, row.model, row.dims, row.method, row.seed)
+    return [
+        other for other in rows if (other.split, other.model, other.dims, other.method, other.seed) == key
+    ]
+
+
+def require_claims(rows: Sequence[Row], published: Sequence[Published], pixels: float) -> str:
+    """Check that the claims hold, and say by how much; `pixels` is what independent pixels get, in nats.
+
+    On patterns the exact gradient ends above where it began, and no negative phase by more than half a nat above it. On
+    MNIST every machine leaves independent pixels `ABOVE_PIXELS` nats behind; the two ends of a bracket are in order; an
+    exact likelihood lies between them; and machines of which a number is printed come in the printed order.
+    Errors: `AssertionError` naming the row or claim that does not hold.
+    """
+    told = [*_pattern_claims(rows), *_machine_claims(rows, pixels), *_order_claims(rows, published)]
+    for line, more, less in told:
+        if not more > less:
+            raise AssertionError(f"{line}: {more:.4g} and {less:.4g}")
+    return "\n".join(f"{line}: {more:.4g} and {less:.4g}" for line, more, less in told)
+
+
+Claim = tuple[str, float, float]  # what is said, and the number that must be above the other
+
+
+def _pattern_claims(rows: Sequence[Row]) -> Iterator[Claim]:
+    curves = frame(row for row in rows if (row.split, row.metric) == ("train", "log_likelihood"))
+    curves = curves.fillna({"value": -math.inf})
+    by_seed = curves.groupby(["method", "seed"], sort=False)["value"]
+    first, last = by_seed.first().groupby("method").mean(), by_seed.last().groupby("method").mean()
+    if "exact" in last:
+        yield "patterns: the exact gradient ends above its start", last["exact"], first["exact"]
+        for name in last.index.drop("exact"):
+            yield f"patterns: exact + 0.5 nats above {name}", last["exact"] + 0.5, last[name]
+
+
+def _machine_claims(rows: Sequence[Row], pixels: float) -> Iterator[Claim]:
+    for row in headlines(rows):
+        name = f"{row.model} {row.dims}, {row.method}, seed {row.seed}"
+        value = row.value if math.isfinite(row.value) else -math.inf
+        yield f"{name}: above independent pixels + {ABOVE_PIXELS} nats", value, pixels + ABOVE_PIXELS
+        if row.metric == "log_likelihood" and math.isfinite(row.value):
+            low, high = bracket(row, rows)
+            yield f"{name}: the bracket's ends in order", high, low
+            if row.note == "exact":
+                yield f"{name}: exact above the lower end", row.value, low
+                yield f"{name}: exact below the upper end", high, row.value
+
+
+def _order_claims(rows: Sequence[Row], published: Sequence[Published]) -> Iterator[Claim]:
+    """In the order of the numbers printed in one place; others were had on other data."""
+    found = [
+        (number.sign * number.published, row)
+        for row in headlines(rows)
+        for number in published
+        if number.matches(row) and number.published is not None and row.method.startswith("CD")
+    ]
+    for (_, worse), (_, better) in pairwise(sorted(found, key=lambda pair: pair[0])):
+        yield f"in the printed order: {better.method} above {worse.method}", better.value, worse.value

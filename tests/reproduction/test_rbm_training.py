@@ -1,0 +1,295 @@
+"""What lies between machines and rows in `rbm_training`, on data small enough to train in a blink."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.data.small_patterns import bars_and_stripes
+from nvil_repro.evaluation.exact_partition import exact_log_likelihood, state_probabilities
+from nvil_repro.models.rbm import RBM, Rbm
+from nvil_repro.reproduction import rbm_claims, rbm_figures, rbm_line, rbm_patterns, rbm_training
+from nvil_repro.reproduction.measurements import Measured
+from nvil_repro.reproduction.notebook import Run, parameters
+from nvil_repro.reproduction.published import Published, read_published
+from nvil_repro.reproduction.rbm_patterns import Trained
+from nvil_repro.reproduction.rbm_systems import mnist_settings, sampler_settings
+from nvil_repro.reproduction.rbm_training import TOP, Cell
+from nvil_repro.reproduction.results import Row
+from nvil_repro.training.together import train_together
+
+SAMPLERS = ("exact", "CD1", "PCD")
+
+
+@pytest.fixture(scope="module")
+def data() -> MnistSplits:
+    generator = torch.Generator().manual_seed(1)
+    bits = (torch.rand(280, 30, generator=generator) < torch.rand(30, generator=generator)).to(torch.uint8)
+    return MnistSplits(bits[:200], bits[200:240], bits[240:], "mnist-toy")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    patterns = {
+        "pattern_samplers": [*SAMPLERS],
+        "pattern_hidden": 3,
+        "pattern_updates": 50,
+        "pattern_seeds": [0, 1],
+    }
+    nets = {"samplers": ["CD1", "centred PCD"], "hidden": 21, "exact_hidden": 3, "top_units": 4, "seeds": [0]}
+    sizes = {"passes": 50, "top_passes": 50, "evaluations": 2, "chains": 20, "rungs": 30}
+    folder = str(tmp_path_factory.mktemp("results"))
+    cases = {"test_cases": 40, "reverse_cases": 10}
+    return parameters(
+        {"profile": "smoke", **patterns, **nets, **sizes, **cases, "results_dir": folder}, "rbm_training"
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone() -> Iterator[None]:
+    """Everything trains in this process, quietly, on the road that compiles nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (rbm_patterns, rbm_training):
+            patch.setattr(module, "train_together", partial(train_together, workers=1, progress="off"))
+        slow = partial(sampler_settings, engine="torch")
+        patch.setattr(rbm_patterns, "sampler_settings", slow)
+        patch.setattr("nvil_repro.reproduction.rbm_systems.sampler_settings", slow)
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(run: Run) -> dict[str, Trained]:
+    return rbm_patterns.train_patterns(run)
+
+
+@pytest.fixture(scope="module")
+def nets(run: Run, data: MnistSplits) -> dict[Cell, Measured]:
+    return rbm_training.train_machines(run, data)
+
+
+@pytest.fixture(scope="module")
+def rows(run: Run, trained: dict[str, Trained], nets: dict[Cell, Measured], data: MnistSplits) -> list[Row]:
+    return [*rbm_patterns.pattern_rows(run, trained), *rbm_training.machine_rows(run, nets, data)]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("exact", ("exact", 1, False, False, 1)),
+        ("naive", ("naive", 10, False, False, 1)),
+        ("CD1", ("cd", 1, False, False, 1)),
+        ("CD3", ("cd", 3, False, False, 1)),
+        ("CD25", ("cd", 25, True, False, 1)),
+        ("PCD", ("pcd", 1, False, False, 1)),
+        ("FPCD", ("fpcd", 1, False, False, 1)),
+        ("centred PCD", ("pcd", 1, False, True, 1)),
+        ("tempered PCD", ("pcd", 1, False, False, 5)),
+    ],
+)
+def test_a_name_says_how_a_machine_is_trained(name: str, expected: tuple[Any, ...]) -> None:
+    s = sampler_settings(name)
+    assert (s.criterion, s.steps, s.growing, s.centred, s.temperatures) == expected
+
+
+def test_notebooks_that_ask_for_the_same_machine_get_the_same_training() -> None:
+    same: dict[str, Any] = {"hidden": 20, "passes": 2, "evaluations": 4, "seed": 0, "cases": 59_900}
+    s = mnist_settings("PCD", **same)
+    assert s == mnist_settings("PCD", **same)
+    assert (s.updates, s.eval_every, s.chunk) == (1_200, 300, 300)
+    assert s.hash != mnist_settings("CD1", **same).hash
+
+
+def test_moments_on_the_line_end_without_a_gradient() -> None:
+    seen = list(rbm_line.moments(20))
+    assert [m.update for m in seen] == rbm_line.looks(20)
+    assert (seen[0].update, seen[-1].update) == (0, 20)
+    for m in seen:
+        assert m.data.sum().item() == pytest.approx(1, abs=1e-12)
+        assert m.model.sum().item() == pytest.approx(1, abs=1e-9)
+    assert seen[-1].divergence < seen[0].divergence
+    assert seen[-1].gradient < seen[0].gradient
+
+
+def test_pattern_rows_are_exact(rows: list[Row], trained: dict[str, Trained]) -> None:
+    patterns = bars_and_stripes(rbm_patterns.SIDE)
+    likelihood = exact_log_likelihood(RBM, trained["CD1"].final, patterns.train).mean(-1)
+    p = state_probabilities(RBM, trained["CD1"].final)
+    known = (patterns.patterns.long() << torch.arange(16)).sum(-1)
+    off = 1 - p[:, known].sum(-1)
+    for seed in (0, 1):
+        mine = [r for r in rows if (r.split, r.method, r.seed) == ("train", "CD1", seed)]
+        last = max((r for r in mine if r.metric == "log_likelihood"), key=lambda r: r.updates or 0)
+        assert last.value == pytest.approx(likelihood[seed].item(), abs=1e-5)
+        (beyond,) = (r for r in mine if r.metric == "mass_beyond_0")
+        assert beyond.value == pytest.approx(off[seed].item(), abs=1e-9)
+    assert likelihood[0] != likelihood[1]  # control
+
+
+def test_negative_phases_start_alike_and_part(rows: list[Row]) -> None:
+    curves = {
+        (r.method, r.updates): r.value
+        for r in rows
+        if (r.split, r.metric, r.seed) == ("train", "log_likelihood", 0)
+    }
+    assert len({curves[name, 0] for name in SAMPLERS}) == 1
+    assert len({curves[name, 50] for name in SAMPLERS}) == 3
+
+
+def test_wrong_modes_are_peaks_that_are_no_pattern() -> None:
+    pattern, other = torch.tensor([1, 1, 0, 0, 0]), torch.tensor([0, 0, 0, 1, 1])
+    # Two hidden units, each of which pulls towards one state.
+    weight = torch.stack([2.0 * pattern - 1, 2.0 * other - 1], -1).double() * 6
+    theta = Rbm(weight[None], torch.zeros(1, 5).double(), torch.tensor([[-10.0, -11.0]]).double())
+    (found,) = rbm_patterns.wrong_modes(theta, pattern[None].to(torch.uint8), 5)
+    assert found.state.tolist() == other.tolist()
+    assert 0.0 < found.probability < 0.5
+    both = torch.stack([pattern, other]).to(torch.uint8)
+    assert rbm_patterns.wrong_modes(theta, both, 5) == []  # control
+
+
+def test_every_machine_has_its_rows(rows: list[Row]) -> None:
+    tests = [r for r in rows if r.split == "test"]
+    machines = {
+        ("RBM", "21", "CD1"),
+        ("RBM", "21", "centred PCD"),
+        ("RBM", "3", "PCD"),
+        (TOP, "4-4", "NVIL and PCD"),
+    }
+    assert {(r.model, r.dims, r.method) for r in tests} == machines
+    kinds = {(r.metric, r.variant) for r in tests if r.method == "CD1"}
+    assert kinds == {
+        *((metric, variant) for metric in ("log_z", "log_likelihood") for variant in ("", "AIS", "reverse")),
+        ("log_likelihood", "RAISE"),
+    }
+    assert {(r.metric, r.variant) for r in tests if r.model == TOP} == {("bound", ""), ("log_z", "")}
+
+
+def test_the_middle_lies_between_the_ends_and_exact_is_exact(
+    rows: list[Row], nets: dict[Cell, Measured], data: MnistSplits
+) -> None:
+    of = {(r.dims, r.variant): r for r in rows if (r.split, r.metric) == ("test", "log_likelihood")}
+    middle = (of["21", "AIS"].value + of["21", "reverse"].value) / 2
+    assert of["21", ""].value == pytest.approx(middle)
+    (net,) = (m.result.final for c, m in nets.items() if c.layers == (3,))
+    exact = exact_log_likelihood(RBM, net, data.test).mean().item()
+    assert of["3", ""].value == pytest.approx(exact, abs=1e-9)
+    assert of["3", ""].note == "exact"
+    assert of["3", "AIS"].value != of["3", "reverse"].value  # control
+
+
+def test_what_was_measured_is_not_measured_again(
+    run: Run, nets: dict[Cell, Measured], data: MnistSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nvil_repro.reproduction.rbm_measurements.ais", None)
+    again = rbm_training.train_machines(run, data)
+    assert {cell: m.test for cell, m in again.items()} == {cell: m.test for cell, m in nets.items()}
+
+
+def test_fresh_samples_are_probabilities(nets: dict[Cell, Measured], data: MnistSplits) -> None:
+    found = rbm_training.fresh_samples(nets, data, count=3)
+    assert [*found] == ["RBM 21, CD1", "RBM 21, centred PCD", "RBM 3, PCD"]
+    assert all(p.shape == (3, 30) and bool(((p > 0) & (p < 1)).all()) for p in found.values())
+    fields = rbm_training.receptive_fields(nets, count=2)
+    assert [tuple(w.shape) for w in fields.values()] == [(2, 30)] * 3
+
+
+PRINTED = {"CD1": -125.53, "CD3": -105.5, "CD25": -86.3}
+
+
+@pytest.fixture
+def claimed(row: Callable[..., Row]) -> Callable[..., list[Row]]:
+    def make(**changes: Any) -> list[Row]:
+        made = []
+        for method, end in {"exact": -3.5, "CD1": -6.0, **changes.get("patterns", {})}.items():
+            for updates, value in ((0, -11.0), (10, end)):
+                made.append(
+                    row(
+                        experiment="rbm_training", dataset="bars-and-stripes-4x4", model="RBM", dims="8",
+                        method=method, protocol="", variant="", split="train", metric="log_likelihood", value=value,
+                        updates=updates,
+                    )
+                )  # fmt: skip
+        for method, value in (PRINTED | changes.get("machines", {})).items():
+            ends = {"": value, "AIS": value + 1, "reverse": value - 1} | changes.get(f"ends {method}", {})
+            for variant, number in ends.items():
+                made.append(
+                    row(
+                        experiment="rbm_training", model="RBM", dims="500", method=method, protocol="",
+                        variant=variant, metric="log_likelihood", value=number, stderr=0.1,
+                        note=changes.get("note", "") if not variant else "",
+                    )
+                )  # fmt: skip
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def printed() -> list[Published]:
+    return [number for number in read_published() if number.experiment == "rbm_training"]
+
+
+def test_claims_that_hold_are_told(claimed: Callable[..., list[Row]], printed: list[Published]) -> None:
+    told = rbm_claims.require_claims(claimed(), printed, -205.0)
+    assert "in the printed order: CD3 above CD1: -105.5 and -125.5" in told
+    assert "patterns: the exact gradient ends above its start: -3.5 and -11" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "claim"),
+    [
+        ({"patterns": {"exact": -11.5}}, "exact gradient ends above its start"),
+        ({"patterns": {"CD1": -2.5}}, r"exact \+ 0.5 nats above CD1"),
+        ({"patterns": {"exact": math.nan}}, "exact gradient ends above its start"),
+        ({"machines": {"CD1": -200.0}}, "CD1, seed 0: above independent pixels"),
+        ({"machines": {"CD1": math.nan}}, "CD1, seed 0: above independent pixels"),
+        ({"machines": {"CD3": -126.0}}, "CD3 above CD1"),
+        ({"ends CD1": {"AIS": -127.5}}, "CD1, seed 0: the bracket's ends in order"),
+        ({"ends CD1": {"AIS": -125.9}, "note": "exact"}, "CD1, seed 0: exact below the upper end"),
+        ({"ends CD1": {"reverse": -125.1}, "note": "exact"}, "CD1, seed 0: exact above the lower end"),
+    ],
+)
+def test_a_claim_that_does_not_hold_is_named(
+    claimed: Callable[..., list[Row]], printed: list[Published], changes: Any, claim: str
+) -> None:
+    with pytest.raises(AssertionError, match=claim):
+        rbm_claims.require_claims(claimed(**changes), printed, -205.0)
+
+
+def test_rows_match_what_is_printed(claimed: Callable[..., list[Row]], printed: list[Published]) -> None:
+    table = rbm_claims.machine_table(claimed(), printed).set_index("method")
+    assert table["printed"].to_dict() == PRINTED
+    assert table.loc["CD1", "from"] == pytest.approx(-126.83)
+    assert table.loc["CD1", "to"] == pytest.approx(-124.23)
+
+
+@pytest.mark.usefixtures("drawing")
+def test_figures_say_what_the_rows_say(
+    rows: list[Row], trained: dict[str, Trained], printed: list[Published]
+) -> None:
+    curves = rbm_figures.pattern_curves(rows, -3.4).axes[0]
+    assert [line.get_label() for line in curves.lines[:3]] == ["exact", "CD-1", "PCD"]
+    wrong = rbm_patterns.wrong_states(trained)
+    assert rbm_figures.spurious_modes(rows, wrong, rbm_patterns.SIDE).axes[0].get_ylabel().startswith("mass")
+    left, _ = rbm_figures.machine_curves(rows, 21).axes
+    assert len(left.lines) == 2
+    bars = rbm_figures.brackets(rows, printed).axes[0]
+    labels = [text.get_text() for text in bars.get_yticklabels()]
+    assert labels == ["RBM 21, CD-1", "RBM 21, centred PCD", "RBM 3, PCD"]
+    panels = rbm_figures.phases(list(rbm_line.moments(8)), 4).axes
+    assert panels[0].get_title().startswith("update 0")
+    strokes = [*rbm_figures.SAMPLERS.values()]
+    for part in ("label", "colour", "dashes", "marker"):
+        assert len({getattr(stroke, part) for stroke in strokes}) == len(strokes)
+
+
+def test_moments_are_drawn_live_only_where_someone_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NVIL_REPRO_PROGRESS", "lines")
+    seen = list(rbm_line.moments(2))
+    assert list(rbm_figures.shown_live(seen)) == seen
