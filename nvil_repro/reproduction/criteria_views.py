@@ -1,0 +1,100 @@
+"""What the rows of `criteria_rows` say: a table for each of the three problems, and the claims that must hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nvil_repro.reproduction.criteria_gradients import MIDDLE
+from nvil_repro.reproduction.criteria_rows import BEST, REACHED
+from nvil_repro.reproduction.results import Row, frame
+
+if TYPE_CHECKING:
+    import pandas
+
+RBM, REALS = "RBM", "Gaussian RBM"
+
+
+def pattern_table(rows: Sequence[Row], way: float = MIDDLE) -> pandas.DataFrame:
+    """A line a criterion, at its best rate: log-likelihood at the end and how far it lies below the data's own, nats,
+    mean over seeds and their range; its gradient at one and the same machine; milliseconds.
+    """
+    table = small_table(rows, RBM)
+    gradients = gradient_table(rows)
+    there = gradients[gradients["way"] == way].pivot_table(index="method", columns="metric", values="value")
+    table["cosine"] = there["gradient_cosine"]
+    table["length"] = there["gradient_length"]
+    table["bias"] = there["gradient_bias"]
+    table["noise"] = there["gradient_noise"]
+    table["ms a gradient"] = there["gradient_seconds"] * 1000
+    return table
+
+
+def small_table(rows: Sequence[Row], model: str) -> pandas.DataFrame:
+    """Of the patterns or of the plane, best criterion first."""
+    import pandas
+
+    ends = frame(row for row in rows if row.metric == REACHED and row.model == model)
+    if ends.empty:
+        raise ValueError(f"no row tells what a {model} reached")
+    (best,) = {row.value for row in rows if row.metric == BEST and row.dataset == ends["dataset"].iloc[0]}
+    chosen = ends[ends["protocol"] == ends["method"].map(best_rates(rows, model))]
+    by = chosen.groupby("method")
+    table = pandas.DataFrame(
+        {
+            "rate": by["protocol"].first(),
+            "log-likelihood": by["value"].mean(),
+            "range": by["value"].max() - by["value"].min(),
+            "below the truth": best - by["value"].mean(),
+            "seconds": by["seconds"].mean(),
+        }
+    )
+    return table.sort_values("log-likelihood", ascending=False)
+
+
+def best_rates(rows: Sequence[Row], model: str) -> dict[str, str]:
+    """Of each criterion of a small problem the protocol whose machines ended highest, mean over seeds."""
+    ends = frame(row for row in rows if row.metric == REACHED and row.model == model)
+    means = ends.fillna({"value": -math.inf}).groupby(["method", "protocol"])["value"].mean().reset_index()
+    best = means.loc[means.groupby("method")["value"].idxmax()]
+    return dict(zip(best["method"], best["protocol"], strict=True))
+
+
+def curves_at_best(rows: Sequence[Row], model: str) -> pandas.DataFrame:
+    """The learning curves of the criteria of a small problem, each at its best rate."""
+    chosen = best_rates(rows, model)
+    dataset = next(row.dataset for row in rows if row.metric == REACHED and row.model == model)
+    return frame(
+        row
+        for row in rows
+        if (row.metric, row.split, row.dataset) == ("log_likelihood", "valid", dataset)
+        and row.protocol == chosen[row.method]
+    )
+
+
+def gradient_table(rows: Sequence[Row]) -> pandas.DataFrame:
+    """Every measured gradient, with the `way` to the trained machine where it was."""
+    table = frame(row for row in rows if row.metric.startswith("gradient_"))
+    return table.assign(way=table["variant"].astype(float))
+
+
+def mnist_table(rows: Sequence[Row]) -> pandas.DataFrame:
+    """Test log-likelihood in nats of every criterion at every rate: the middle of the bracket, its ends, and the
+    conservative estimate; minutes of training.
+    """
+    tests = frame(row for row in rows if row.split == "test" and row.metric == "log_likelihood")
+    tests["variant"] = tests["variant"].replace("", "middle")
+    key = ["method", "protocol"]
+    table = tests.pivot_table(index=key, columns="variant", values="value", sort=False, dropna=False)
+    order = [name for name in ("middle", "AIS", "reverse", "RAISE") if name in table]
+    return table[order].assign(minutes=tests.groupby(key)["seconds"].mean() / 60)
+
+
+def mnist_chosen(rows: Sequence[Row]) -> dict[str, str]:
+    """Of each criterion on MNIST the protocol that is best by the conservative estimate."""
+    table = mnist_table(rows)
+    column = "RAISE" if "RAISE" in table else "middle"
+    best = table[column].fillna(-math.inf).reset_index()
+    best = best.loc[best.groupby("method")[column].idxmax()]
+    return dict(zip(best["method"], best["protocol"], strict=True))
