@@ -50,9 +50,9 @@ class UndirectedTopSettings(SeedSettings):
     updates: int = 60_000  # 100 passes over 60,000 cases
     seeds: tuple[int, ...] = (0,)
     optimiser: Optimiser = field(default_factory=lambda: Optimiser("adam"))
-    rate: float = 1e-3
-    inference_rate: float = 1e-3
-    baseline_rate: float = 1e-3
+    rate: float = 3e-3
+    inference_rate: float = 3e-3
+    baseline_rate: float = 3e-3
     alpha: float = ALPHA
     baseline_units: int = 100
     batch_size: int = 100

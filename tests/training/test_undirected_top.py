@@ -31,6 +31,7 @@ SETTINGS = UndirectedTopSettings(
     updates=12,
     rate=0.02,
     inference_rate=0.02,
+    baseline_rate=1e-3,
     baseline_units=4,
     batch_size=8,
     chains=5,
