@@ -26,7 +26,7 @@ def test_a_program_runs(program: str) -> None:
 
 
 def test_there_are_programs_and_a_broken_one_is_noticed() -> None:
-    assert len(PROGRAMS) == 3
+    assert len(PROGRAMS) == 4
     with pytest.raises(AssertionError, match="nvil_los"):
         test_a_program_runs(PROGRAMS[0].replace("nvil_loss", "nvil_los"))
 
