@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from nvil_repro.reproduction.partition_claims import THREE_SIGMA
 from nvil_repro.reproduction.partition_methods import ADAPTIVE, EXACT, RAISE, UNIFORM
 from nvil_repro.reproduction.partition_results import TRACKED
+from nvil_repro.reproduction.partition_tracking import OWN, TRAINING
 from nvil_repro.reproduction.partition_views import (
     at_equal_work,
     bracket_lines,
@@ -26,9 +28,12 @@ BRACKETS = {
     "log_z_reverse": Stroke("reverse AIS, chains that fall", "#D55E00", (5, 1.5), "s"),
     RAISE: Stroke("RAISE, from test cases", "#009E73", (1.5, 1), "^"),
 }
+CHAINS = {
+    TRAINING: Stroke("by the chains that train", "#D55E00", (5, 1.5), "s"),
+    OWN: Stroke("by chains of its own", "#0072B2", (), "o"),
+}
 TRUTH = Stroke("exact", "#000000", (8, 2), "D")
 GOOD, MISSED = "#0072B2", "#D55E00"
-THREE_SIGMA = 0.9973  # how often 3 standard errors of a normal estimate hold the truth
 
 
 def errors(rows: Sequence[Row]) -> Figure:
@@ -48,7 +53,7 @@ def errors(rows: Sequence[Row]) -> Figure:
         right.plot(max(line["effective_samples"], 0.01), place, marker="D", color="#56565B")
     left.axvline(0, color=TRUTH.colour, linewidth=1)
     left.set_xscale("symlog", linthresh=0.3, linscale=1.5)
-    left.set_xlabel("log Z less the exact value, nats (linear to 0.3); cross: the interval misses")
+    left.set_xlabel("log Z less the exact value, nats")
     left.set_yticks(range(len(table)), [_label(line) for _, line in table.iterrows()])
     right.set_xscale("log")
     right.set_xlabel("effective samples")
@@ -74,19 +79,20 @@ def brackets(rows: Sequence[Row]) -> Figure:
         lines = bracket_lines(rows, ladder)
         for dims, axes in zip(machines, across, strict=True):
             for seed, part in lines[lines["dims"] == dims].groupby("seed"):
-                _bracket(axes, part.sort_values("rungs"))
+                _bracket(axes, part)
                 if ladder == UNIFORM:
                     _raised(axes, rows, dims, seed)
             exact = any(dims == units for units, _ in known)
             axes.axhline(0, color=TRUTH.colour, linewidth=1)
-            axes.set_title(f"{dims} hidden units, {ladder} ladder", fontsize="medium")
+            zero = "exact" if exact else "middle of the closest bracket"
+            axes.set_title(f"{dims} hidden units, {ladder} ladder; 0: {zero}", fontsize="small")
             axes.set_xscale("log")
             axes.set_yscale("symlog", linthresh=1)
-            axes.set_ylabel(f"log Z less {'exact' if exact else 'the closest bracket'}, nats")
+            axes.set_ylabel("nats")
     for axes in panels[-1]:
         axes.set_xlabel("temperatures")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="lower center", ncol=3)
-    figure.suptitle(_title([], rows), fontsize="small")
+    figure.suptitle(f"log Z less what is known of it, nats; {_title([], rows)}", fontsize="medium")
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     return figure
 
@@ -100,7 +106,9 @@ def _bracket(axes: Any, lines: Any) -> None:
 
 def _raised(axes: Any, rows: Sequence[Row], dims: str, seed: Any) -> None:
     table = estimates(rows)
-    table = table[(table["variant"] == RAISE) & (table["dims"] == dims) & (table["seed"] == seed)]
+    table = table[
+        (table["variant"] == RAISE) & (table["dims"] == dims) & (table["seed"] == seed)
+    ].sort_values("rungs")
     _line(axes, table["rungs"], table["log_z"] - reference(rows)[dims, seed], BRACKETS[RAISE])
 
 
@@ -112,7 +120,10 @@ def _line(axes: Any, x: Any, y: Any, stroke: Stroke) -> None:
 
 
 def coverage(rows: Sequence[Row]) -> Figure:
-    """How often each interval holds log Z, with the Wilson interval of that share; right, bias and spread."""
+    """How often each interval holds log Z, with the Wilson interval of that share; right, bias and spread.
+
+    The dashed line is how often 3 standard errors of a normal estimate do.
+    """
     from matplotlib import pyplot
 
     lines = trial_lines(rows).iloc[::-1].reset_index(drop=True)
@@ -123,15 +134,15 @@ def coverage(rows: Sequence[Row]) -> Figure:
     left.plot(lines["coverage"], lines.index, "o", color=GOOD, markeredgecolor="white")
     left.axvline(THREE_SIGMA, color=TRUTH.colour, linewidth=1, linestyle=(0, (5, 2)))
     left.set_xlim(-0.02, 1.02)
-    left.set_xlabel("share of intervals that hold log Z; dashed: 3 standard errors of a normal")
+    left.set_xlabel("share of intervals that hold log Z")
     left.set_yticks(lines.index, [_label(line) for _, line in lines.iterrows()])
     right.errorbar(
         lines["bias"], lines.index, xerr=lines["spread"], fmt="s", color=MISSED, markeredgecolor="white"
     )
     right.axvline(0, color=TRUTH.colour, linewidth=1)
     right.set_xscale("symlog", linthresh=0.3, linscale=1.5)
-    right.set_xlabel("bias ± standard deviation of a trial, nats")
-    left.set_title(_title(lines["dims"], rows), loc="left", fontsize="small")
+    right.set_xlabel("bias ± a trial's spread, nats")
+    left.set_title(f"{_title(lines['dims'], rows)}; dashed: 99.7%", loc="left", fontsize="small")
     figure.tight_layout()
     return figure
 
@@ -142,15 +153,19 @@ def tracking(rows: Sequence[Row]) -> Figure:
 
     table = frame(row for row in rows if row.split == TRACKED)
     figure, (above, below) = pyplot.subplots(2, 1, figsize=(8, 5.6), sharex=True, height_ratios=(3, 2))
-    stroke = BRACKETS["log_z"]._replace(label="tracked by its persistent chains", marker="")
     for _, part in table.groupby("seed"):
         wide = part.pivot_table(index="updates", columns=["variant", "metric"], values="value")
-        tracked, exact = wide["tracking"], wide[EXACT, "log_z"].dropna()
-        _line(above, tracked.index, tracked["log_z"], stroke)
-        above.plot(exact.index, exact, "D", color=TRUTH.colour, label=TRUTH.label, markerfacecolor="none")
-        known = tracked.loc[exact.index].sub(exact, axis=0)
-        error = known["log_z_upper"] - known["log_z"]
-        below.errorbar(known.index, known["log_z"], yerr=error, fmt="o", color=stroke.colour, capsize=3)
+        exact = wide[EXACT, "log_z"].dropna()
+        for by, stroke in CHAINS.items():
+            _line(above, wide.index, wide[by, "log_z"], stroke._replace(marker=""))
+            error = wide[by].loc[exact.index].sub(exact, axis=0)
+            below.errorbar(
+                exact.index, error["log_z"], yerr=error["log_z_upper"] - error["log_z"], capsize=3,
+                color=stroke.colour, marker=stroke.marker, linestyle="none",
+            )  # fmt: skip
+        above.plot(
+            exact.index, exact, TRUTH.marker, color=TRUTH.colour, label=TRUTH.label, markerfacecolor="none"
+        )
     below.axhline(0, color=TRUTH.colour, linewidth=1)
     above.set_ylabel("log Z, nats")
     below.set_ylabel("tracked less exact, nats")

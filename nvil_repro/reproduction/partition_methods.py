@@ -66,7 +66,8 @@ def shaped_ladder(rungs: int) -> list[float]:
 
 def _ladder(m: Machine, q: Question, seed: int, mean: Tensor | None, rungs: int) -> list[float]:
     if q.ladder == ADAPTIVE:
-        return adaptive_ladder(RBM, m.theta, rungs, chains=q.chains, mean=mean, seed=seed)
+        pilot = uniform_ladder(min(max(rungs, 30), 300) + 1)
+        return adaptive_ladder(RBM, m.theta, rungs, pilot=pilot, chains=q.chains, mean=mean, seed=seed)
     return {UNIFORM: uniform_ladder, SHAPED: shaped_ladder}[q.ladder](rungs)
 
 

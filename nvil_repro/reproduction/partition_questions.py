@@ -59,13 +59,14 @@ def brackets(run: Run, burn_in: int) -> list[Question]:
 
 
 def trials(run: Run) -> list[Question]:
-    """Each of the estimates that are tried, and AIS with the fewest rungs, for all seeds at once."""
+    """AIS up and down the shortest ladder, then each of the estimates that are tried, for all seeds at once."""
     s, seeds = run.settings, tuple(range(run.settings.trials))
     asked = [
         Question(method, ladder, s.trial_rungs if ladder or method == IMPORTANCE else 0, s.chains, seeds)
         for method, ladder in TRIED
     ]
-    return [Question(AIS, UNIFORM, min(s.rungs), s.chains, seeds), *asked]
+    short = [Question(method, UNIFORM, min(s.rungs), s.chains, seeds) for method in (AIS, REVERSE)]
+    return list(dict.fromkeys([*short, *asked]))
 
 
 def parts(question: Question) -> Iterator[Question]:

@@ -130,9 +130,8 @@ def _tracked_rows(row: Callable[..., Row], points: Sequence[Point]) -> Iterator[
     for p in points:
         values = {"log_z": p.log_z, "log_z_lower": p.lower, "log_z_upper": p.upper}
         for metric, value in values.items():
-            yield row(variant="tracking", split=TRACKED, metric=metric, value=value, updates=p.update)
-        if p.exact is not None:
-            yield row(variant=EXACT, split=TRACKED, metric="log_z", value=p.exact, updates=p.update)
+            if p.by != EXACT or metric == "log_z":
+                yield row(variant=p.by, split=TRACKED, metric=metric, value=value, updates=p.update)
 
 
 def _test_rows(run: Run, row: Callable[..., Row], cell: Cell, m: Trained, found: Found) -> Iterator[Row]:

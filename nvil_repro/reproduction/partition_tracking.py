@@ -1,8 +1,13 @@
-"""log Z followed while a machine trains, by bridges between its persistent chains, beside the exact value."""
+"""log Z followed while a machine trains, by bridges from update to update, beside the exact value.
+
+The chains that train are at hand, and biased: an update lowers log p* just where they stand, and a bridge from there
+takes that for a fall of log Z. Chains of its own, which no update has seen, cost a Gibbs step more.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +17,14 @@ import torch
 
 from nvil_repro.evaluation.exact_partition import exact_log_partition
 from nvil_repro.evaluation.simple_importance import simple_importance
-from nvil_repro.evaluation.tracking import begin_tracking, track, tracked_estimate
+from nvil_repro.evaluation.tracking import Tracked, begin_tracking, track, tracked_estimate
 from nvil_repro.files import settings_hash, write_atomic
+from nvil_repro.learning.markov_chains import fresh, walk
 from nvil_repro.models.rbm import RBM
-from nvil_repro.reproduction.partition_answers import Material
+from nvil_repro.reproduction.partition_answers import REPORT_SECONDS, Material
+from nvil_repro.reproduction.partition_methods import EXACT
 from nvil_repro.reproduction.provenance import code_hash
+from nvil_repro.streams import uniforms
 from nvil_repro.training.progress import Progress
 from nvil_repro.training.threads import one_thread
 from nvil_repro.training.unnormalised import UnnormalisedMethod
@@ -24,7 +32,8 @@ from nvil_repro.training.unnormalised_settings import UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import checked_start, mean_of
 from nvil_repro.trees import clone
 
-POINTS = 60  # on the curve that is tracked
+POINTS = 60  # on the curves that are tracked
+TRAINING, OWN = "tracking by the chains that train", "tracking by chains of its own"
 
 
 @dataclass(frozen=True)
@@ -46,13 +55,13 @@ class Tracking:
 
 
 class Point(NamedTuple):
-    """log Z after so many updates, in nats; `exact` where it was enumerated."""
+    """log Z after so many updates, in nats, by chains of a kind (`TRAINING`, `OWN`), or exact (`EXACT`)."""
 
     update: int
+    by: str
     log_z: float
     lower: float
     upper: float
-    exact: float | None
 
 
 def track_training(
@@ -72,30 +81,45 @@ def track_training(
     return [Point(*each) for each in json.loads(path.read_text())]
 
 
+@torch.no_grad()
 def points(settings: Tracking, material: Material, bar: Progress) -> Iterator[Point]:
-    """From a start where simple importance sampling is enough: there the weights are nearly zero.
+    """By the chains that train the machine, and by as many that only follow it.
 
-    An update moves the chains under the old parameters and then the parameters, so the chains that it leaves are
-    samples of the model before it.
+    Both start where simple importance sampling is enough: there the weights are nearly zero. An update moves the
+    machine's chains under the old parameters and then the parameters, so that they are samples of the model before it.
     """
     data, cheap = material.mnist, replace(settings.training, exact_units=0, annealed_chains=2, rungs=2)
-    family, theta = checked_start(cheap, data)
+    (family, theta), seed, mean = checked_start(cheap, data), cheap.seeds[0], mean_of(data.train)
     method = UnnormalisedMethod(cheap, family, theta, data.train, data.valid)
-    state, seed = method.start(), settings.training.seeds[0]
-    start = simple_importance(RBM, theta, mean=mean_of(data.train), seed=seed).estimate.log_z
-    tracked = begin_tracking(clone(state.net), state.chains.clone(), start)
+    state, draw = method.start(), (cheap.chains, sum(theta.weight.shape[1:]))
+    own = fresh(RBM, theta, uniforms(seed, "tracking", 0, draw), mean)
+    start = simple_importance(RBM, theta, mean=mean, seed=seed).estimate.log_z
+    tracked = {
+        by: begin_tracking(clone(theta), chains.clone(), start)
+        for by, chains in ((TRAINING, state.chains), (OWN, own))
+    }
     drawn, enumerated = (_evenly(settings.updates, count) for count in (POINTS, settings.exact_points))
+    told = time.monotonic()
     for update in range(settings.updates + 1):
         if update in drawn | enumerated:
-            _, *numbers, _ = tracked_estimate(tracked)
-            exact = exact_log_partition(RBM, tracked.theta).item() if update in enumerated else None
-            yield Point(update, *torch.cat(numbers).tolist(), exact)
-            bar.report(f"log Z {tracked.log_z.item():.1f}")
+            yield from (Point(update, by, *_numbers(one)) for by, one in tracked.items())
+        if update in enumerated:
+            yield Point(update, EXACT, *[exact_log_partition(RBM, tracked[OWN].theta).item()] * 3)
         if update < settings.updates:
             before = clone(state.net)
             method.advance(state, update, 1)
-            tracked = track(RBM, tracked, before, state.chains.clone())
+            own = walk(RBM, before, own, [uniforms(seed, "tracking", update + 1, draw)])
+            for by, chains in ((TRAINING, state.chains.clone()), (OWN, own)):
+                tracked[by] = track(RBM, tracked[by], before, chains)
             bar.step(1)
+        if time.monotonic() - told > REPORT_SECONDS:
+            told = time.monotonic()
+            bar.report(f"log Z {tracked[OWN].log_z.item():.1f}")
+
+
+def _numbers(tracked: Tracked) -> list[float]:
+    _, log_z, lower, upper, _ = tracked_estimate(tracked)
+    return [log_z.item(), lower.item(), upper.item()]
 
 
 def _evenly(updates: int, count: int) -> set[int]:

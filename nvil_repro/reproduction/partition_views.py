@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nvil_repro.reproduction.partition_methods import ADAPTIVE, AIS, EXACT, RAISE, REVERSE, UNIFORM, WEIGHTED
+from nvil_repro.reproduction.partition_methods import AIS, EXACT, RAISE, REVERSE, UNIFORM, WEIGHTED
 from nvil_repro.reproduction.partition_questions import ladder_of
 from nvil_repro.reproduction.partition_results import MODEL, TRIALS
 from nvil_repro.reproduction.results import Row, frame
@@ -107,6 +107,9 @@ def bracket_lines(rows: Sequence[Row], ladder: str = UNIFORM) -> pandas.DataFram
         for name in (AIS, REVERSE)
     )
     lines = low.join(high, rsuffix="_reverse", how="inner").reset_index()
+    lines = lines.sort_values("rungs", kind="stable").sort_values(
+        "dims", key=lambda d: d.astype(int), kind="stable"
+    )
     truth = [known[key] for key in zip(lines["dims"], lines["seed"], strict=True)]
     return lines.assign(truth=truth, gap=lines["log_z_reverse"] - lines["log_z"])
 
@@ -170,6 +173,3 @@ def pandas_of(columns: dict[str, object]) -> pandas.DataFrame:
 
     table = pandas.DataFrame({name: list(values) for name, values in columns.items()})  # type: ignore[call-overload]
     return table.set_index(table.columns[0])
-
-
-LADDER_NAMES = {UNIFORM: "uniform", ADAPTIVE: "adaptive"}
