@@ -24,8 +24,11 @@ SIZES: dict[str, dict[str, Any]] = {
     "nvil_vs_wake_sleep": {"models": ["SBN 20", "mixture of Bernoullis 10"], "importance_cases": 20},
     "autoregressive_inference": {"models": ["SBN 20"], "importance_cases": 20},
     "continuous_latents": {"estimators": ["full", "none"], "gradient_samples": 3},
+    "rbm_training": {"pattern_updates": 200, "samplers": ["CD1"]},
     "document_perplexity": {"passes": [40], "train_documents": 1_000, "test_documents": 100},
 }
+
+PATTERNS = ("bars-and-stripes-",)  # beside MNIST
 
 
 def reproduce(name: str, folder: Path, **changes: Any) -> None:
@@ -41,7 +44,7 @@ def test_a_notebook_leaves_its_rows_and_figures_and_its_claim_holds(name: str, t
     assert all(path.is_file() for path in EXPERIMENTS[name].products(tmp_path))
     rows = read_results(tmp_path / f"{name}.csv")
     assert {(row.experiment, row.profile) for row in rows} == {(name, "smoke-custom")}
-    data = "20news, 1,000 documents" if name == "document_perplexity" else "mnist-"
+    data = "20news, 1,000 documents" if name == "document_perplexity" else ("mnist-", *PATTERNS)
     assert all(row.dataset.startswith(data) for row in rows)
 
 
