@@ -46,7 +46,7 @@ DATA: dict[str, Binarisation] = {
     "pinned": "pinned",
     "mnist": "auto",
 }
-RUNGS = 1000
+RUNGS, BURN_IN = 3000, 1000
 LARGE = (
     1 << 16
 )  # weights from which chains run in single precision; log Z of theirs moves far less than it is sure
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ladder", choices=LADDERS, default="adaptive", help="of AIS (default: adaptive)")
     parser.add_argument("--rungs", type=int, help=f"of the ladder (default: {RUNGS:,}; sm2008 has 14,501)")
     parser.add_argument(
-        "--burn-in", type=int, default=RUNGS, help=f"steps before chains fall (default: {RUNGS:,})"
+        "--burn-in", type=int, default=BURN_IN, help=f"steps before chains fall (default: {BURN_IN:,})"
     )
     parser.add_argument("--seed", type=int, default=0, help="of AIS (default: 0)")
 
