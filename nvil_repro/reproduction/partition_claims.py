@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nvil_repro.reproduction.partition_methods import ADAPTIVE, AIS, REVERSE, UNIFORM
+from nvil_repro.reproduction.partition_methods import ADAPTIVE, AIS, EXACT, REVERSE, UNIFORM
 from nvil_repro.reproduction.partition_questions import ladder_of
+from nvil_repro.reproduction.partition_results import TRACKED
+from nvil_repro.reproduction.partition_tracking import OWN, TRAINING
 from nvil_repro.reproduction.partition_views import bracket_lines, exact_values, trial_lines
-from nvil_repro.reproduction.results import Row
+from nvil_repro.reproduction.results import Row, frame
 
 CLOSED = 1.0  # nats between the two estimates of a bracket that closes
 SHARE = 0.5  # of the gap with the fewest rungs, what may be left at most
@@ -22,11 +24,12 @@ def require_claims(rows: Sequence[Row]) -> str:
     reverse AIS, holds it; with the most rungs, uniform or adaptive, the estimates are less than `CLOSED` nats apart;
     with the fewest, over all trials, AIS lies below on average and reverse AIS above, and the interval of AIS holds
     log Z less often than it says, beyond the chance of the Wilson interval. Of every machine: more rungs bring the
-    two estimates together, by `SHARE` at least.
+    two estimates together, by `SHARE` at least. Tracked to the end, log Z by chains of its own is nearer to the exact
+    value than by the chains that train.
     Errors: `AssertionError` naming the machine and the claim that does not hold.
     """
     told = []
-    for holds, claim in [*_brackets(rows), *_trials(rows)]:
+    for holds, claim in [*_brackets(rows), *_trials(rows), *_tracked(rows)]:
         told.append(claim)
         if not holds:
             raise AssertionError(claim)
@@ -70,6 +73,16 @@ def _trials(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
             most < THREE_SIGMA,
             f"{name}: {share:.1%} of the intervals of AIS hold log Z, at most {most:.1%}",
         )
+
+
+def _tracked(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
+    last = max(row.updates or 0 for row in rows if row.split == TRACKED)
+    table = frame(row for row in rows if (row.split, row.metric, row.updates) == (TRACKED, "log_z", last))
+    for (dims, _), part in table.groupby(["dims", "seed"], sort=False):
+        log_z = part.set_index("variant")["value"]
+        near, far = (log_z[by] - log_z[EXACT] for by in (OWN, TRAINING))
+        what = f"chains of its own stray by {near:.3f} nats, those that train by {far:.3f}"
+        yield abs(near) < abs(far), f"RBM {dims}, {last} updates tracked: {what}"
 
 
 def _name(line: Any, ladder: str) -> str:

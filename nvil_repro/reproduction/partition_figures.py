@@ -140,7 +140,7 @@ def coverage(rows: Sequence[Row]) -> Figure:
         lines["bias"], lines.index, xerr=lines["spread"], fmt="s", color=MISSED, markeredgecolor="white"
     )
     right.axvline(0, color=TRUTH.colour, linewidth=1)
-    right.set_xscale("symlog", linthresh=0.3, linscale=1.5)
+    right.set_xscale("symlog", linthresh=1)
     right.set_xlabel("bias ± a trial's spread, nats")
     left.set_title(f"{_title(lines['dims'], rows)}; dashed: 99.7%", loc="left", fontsize="small")
     figure.tight_layout()

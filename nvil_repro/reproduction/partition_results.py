@@ -34,7 +34,7 @@ from nvil_repro.reproduction.results import Row, result_row
 from nvil_repro.training.together import Job, train_together
 
 MODEL, TRIALS, TRACKED = "model", "trials", "train"  # splits: of the machine itself, its trials, its training
-EXACT_COST = 1.5e4  # of a tracked update beside the enumeration, multiply-adds a unit of either side
+TRACKED_COST = 1.5e4  # of a tracked update, multiply-adds a chain and unit
 
 
 class Found(NamedTuple):
@@ -54,7 +54,7 @@ def find(run: Run, data: MnistSplits, machines: Mapping[Cell, Trained]) -> Found
             jobs[cell, q] = Job(answer, q, m.folder, title, 1, multiply_adds(q, m.machine), answer_file(q))
         if cell.hidden == s.exact_hidden:
             how = Tracking(m.settings, min(s.tracked_updates, m.settings.updates), s.tracked_points)
-            cost = EXACT_COST * m.settings.chains * sum(m.machine.theta.weight.shape[1:])
+            cost = TRACKED_COST * m.settings.chains * sum(m.machine.theta.weight.shape[1:])
             jobs[cell, None] = Job(
                 track_training, how, m.folder, f"{name}, tracked", how.updates, cost, how.file
             )

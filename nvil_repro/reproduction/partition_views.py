@@ -106,7 +106,7 @@ def bracket_lines(rows: Sequence[Row], ladder: str = UNIFORM) -> pandas.DataFram
         table[(table["variant"] == name)].drop_duplicates(keys).set_index(keys)[NUMBERS]
         for name in (AIS, REVERSE)
     )
-    lines = low.join(high, rsuffix="_reverse", how="inner").reset_index()
+    lines = low.join(high.add_suffix("_reverse"), how="inner").reset_index()
     lines = lines.sort_values("rungs", kind="stable").sort_values(
         "dims", key=lambda d: d.astype(int), kind="stable"
     )

@@ -25,6 +25,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "autoregressive_inference": {"models": ["SBN 20"], "importance_cases": 20},
     "continuous_latents": {"estimators": ["full", "none"], "gradient_samples": 3},
     "rbm_training": {"pattern_updates": 200, "samplers": ["CD1"]},
+    "partition_function": {"hidden": 14, "rungs": [3, 60], "trials": 10, "tracked_updates": 20},
     "document_perplexity": {"passes": [40], "train_documents": 1_000, "test_documents": 100},
 }
 

@@ -1,0 +1,325 @@
+"""What is asked about log Z, how answers become rows, and what the rows may claim, on machines of few units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.evaluation.exact_partition import exact_log_likelihood, exact_log_partition
+from nvil_repro.evaluation.ladders import salakhutdinov_murray_ladder
+from nvil_repro.evaluation.simple_importance import simple_importance
+from nvil_repro.models.rbm import RBM
+from nvil_repro.models.rbm_arrays import read_rbm
+from nvil_repro.reproduction import (
+    partition_answers,
+    partition_figures,
+    partition_machines,
+    partition_results,
+)
+from nvil_repro.reproduction import partition_claims as claims
+from nvil_repro.reproduction import partition_questions as questions
+from nvil_repro.reproduction import partition_views as views
+from nvil_repro.reproduction.notebook import Run, parameters
+from nvil_repro.reproduction.partition_machines import Cell, Trained
+from nvil_repro.reproduction.partition_methods import (
+    ADAPTIVE,
+    AIS,
+    EXACT,
+    METHODS,
+    RAISE,
+    REVERSE,
+    UNIFORM,
+    Question,
+    own_samples,
+    shaped_ladder,
+)
+from nvil_repro.reproduction.partition_results import MODEL, TRACKED, TRIALS, Found
+from nvil_repro.reproduction.partition_tracking import OWN, TRAINING, Tracking
+from nvil_repro.reproduction.results import Row
+from nvil_repro.training.together import train_together
+
+SMALL, LARGE = Cell(3, 0), Cell(5, 0)
+
+
+@pytest.fixture(scope="module")
+def data() -> MnistSplits:
+    generator = torch.Generator().manual_seed(1)
+    bits = (torch.rand(220, 30, generator=generator) < torch.rand(30, generator=generator)).to(torch.uint8)
+    return MnistSplits(bits[:120], bits[120:160], bits[160:], "toy")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    nets = {"exact_hidden": 3, "hidden": 5, "passes": 1, "evaluations": 1}
+    sizes = {"chains": 20, "burn_in": 5, "rungs": [2, 40], "trials": 25, "trial_rungs": 3}
+    cases = {"tracked_updates": 10, "tracked_points": 2, "test_cases": 60, "reverse_cases": 15}
+    folder = str(tmp_path_factory.mktemp("results"))
+    return parameters(
+        {"profile": "smoke", **nets, **sizes, **cases, "results_dir": folder}, "partition_function"
+    )
+
+
+@pytest.fixture(scope="module")
+def machines(run: Run, data: MnistSplits) -> Iterator[dict[Cell, Trained]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NVIL_REPRO_PROGRESS", "off")
+        for module in (partition_machines, partition_results):
+            patch.setattr(module, "train_together", partial(train_together, workers=1))
+        yield partition_machines.train_machines(run, data)
+
+
+@pytest.fixture(scope="module")
+def found(run: Run, data: MnistSplits, machines: dict[Cell, Trained]) -> Found:
+    return partition_results.find(run, data, machines)
+
+
+@pytest.fixture(scope="module")
+def rows(run: Run, data: MnistSplits, machines: dict[Cell, Trained], found: Found) -> list[Row]:
+    return partition_results.rows_of(run, data, machines, found)
+
+
+def test_every_estimate_is_near_the_exact_value(rows: list[Row], machines: dict[Cell, Trained]) -> None:
+    exact = exact_log_partition(RBM, machines[SMALL].machine.theta).item()
+    told = {
+        (r.variant, r.protocol): r.value
+        for r in rows
+        if (r.split, r.metric, r.dims) == (MODEL, "log_z", "3") and "2 rungs" not in r.protocol
+    }
+    assert told[EXACT, ""] == exact
+    assert {method for method, _ in told} == set(METHODS)
+    assert all(abs(value - exact) < 0.5 for value in told.values())
+    assert any(value != exact for value in told.values())  # control
+
+
+def test_the_test_likelihood_is_exact_where_log_z_is(
+    rows: list[Row], machines: dict[Cell, Trained], data: MnistSplits
+) -> None:
+    theta, by = (
+        machines[SMALL].machine.theta,
+        {(r.dims, r.variant, r.metric): r for r in rows if r.split == "test"},
+    )
+    exact = exact_log_likelihood(RBM, theta, data.test).mean().item()
+    assert by["3", "", "log_likelihood"].value == pytest.approx(exact, abs=1e-10)
+    assert by["3", "", "log_likelihood"].note == "exact"
+    ends = [by["5", end, "log_likelihood"].value for end in ("AIS", "reverse")]
+    assert by["5", "", "log_likelihood"].value == pytest.approx(sum(ends) / 2)
+    assert by["5", "", "log_likelihood"].note == "midpoint of AIS and reverse AIS over 40 rungs"
+
+
+def test_answers_are_given_once(
+    run: Run, data: MnistSplits, machines: dict[Cell, Trained], found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(*_: Any) -> Any:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(partition_answers, "METHODS", dict.fromkeys(METHODS, again))
+    assert partition_results.find(run, data, machines) == found
+    path = machines[SMALL].folder / partition_answers.answer_file(Question(EXACT))
+    kept = path.read_text()
+    path.unlink()
+    with pytest.raises(AssertionError, match="asked again"):  # control
+        partition_results.find(run, data, machines)
+    path.write_text(kept)
+
+
+def test_a_question_names_its_file() -> None:
+    one = Question(AIS, UNIFORM, 10, 5)
+    others = [
+        Question(AIS, ADAPTIVE, 10, 5),
+        Question(REVERSE, UNIFORM, 10, 5),
+        Question(AIS, UNIFORM, 10, 5, (1,)),
+    ]
+    names = {partition_answers.answer_file(q) for q in (one, *others, Question(AIS, UNIFORM, 10, 5))}
+    assert len(names) == 4
+
+
+def test_samples_are_exact_or_by_chains_and_no_seed_shares_them(machines: dict[Cell, Trained]) -> None:
+    small, large = machines[SMALL], machines[LARGE]
+    assert (small.burn_in, large.burn_in) == (0, 5)
+    assert (len(small.machine.samples), len(large.machine.samples)) == (25 * 20, 20)
+    parts = [own_samples(small.machine, 20, seed)[0] for seed in (0, 1)]
+    assert torch.equal(torch.cat(parts).to(torch.uint8), small.machine.samples[:40])
+    assert not torch.equal(*parts)
+    with pytest.raises(ValueError, match="seed 1 of 20 samples each: the machine has 20 in all"):
+        own_samples(large.machine, 20, 1)
+
+
+def test_trials_come_in_parts_and_are_counted(run: Run, rows: list[Row], found: Found) -> None:
+    whole = Question(AIS, UNIFORM, 2, 20, tuple(range(25)))
+    assert whole in questions.trials(run)
+    parts = list(questions.parts(whole))
+    assert [len(part.seeds) for part in parts] == [20, 5]
+    assert sum((part.seeds for part in parts), ()) == whole.seeds
+    exact = found.answers[SMALL, Question(EXACT)][0].log_z
+    answers = [a for part in parts for a in found.answers[SMALL, part]]
+    held = sum(a.lower <= exact <= a.upper for a in answers)
+    (row,) = [
+        r for r in rows
+        if (r.split, r.variant, r.protocol, r.metric) == (TRIALS, AIS, "uniform, 2 rungs", "coverage")
+    ]  # fmt: skip
+    assert (row.value, row.n) == (held / 25, 25)
+    assert partition_results.covered(answers, exact + 1e3).covered == 0  # control
+
+
+def test_both_ways_of_tracking_begin_alike_and_part(found: Found, machines: dict[Cell, Trained]) -> None:
+    points = {(p.update, p.by): p for p in found.tracked[SMALL]}
+    assert {update for update, by in points if by == EXACT} == {0, 5, 10}
+    assert points[0, OWN][2:] == points[0, TRAINING][2:]
+    for update in (0, 5, 10):
+        assert points[update, OWN].log_z == pytest.approx(points[update, EXACT].log_z, abs=0.3)
+    assert points[10, TRAINING].log_z < points[10, OWN].log_z
+    one = Tracking(machines[SMALL].settings, 10, 2)
+    assert one.file != Tracking(machines[SMALL].settings, 11, 2).file
+
+
+def test_a_ladder_of_the_shape_of_2008() -> None:
+    full = salakhutdinov_murray_ladder()
+    assert shaped_ladder(14_501) == shaped_ladder(20_000) == full
+    few = shaped_ladder(146)
+    assert (len(few), few[0], few[-1]) == (146, 0.0, 1.0)
+    assert sum(b < 0.5 for b in few) == 5  # of the full 500 in 14,501
+    for rungs in (2, 3, 17):
+        assert shaped_ladder(rungs) == sorted(set(shaped_ladder(rungs)))
+
+
+def test_the_deviation_of_importance_sampling_is_equation_18_46(machines: dict[Cell, Trained]) -> None:
+    m = machines[SMALL].machine
+    found = simple_importance(RBM, m.theta, samples=50, mean=m.mean)
+    relative = math.exp(found.log_variance.item() / 2 - found.estimate.log_z.item())
+    assert views.relative_sd(found.estimate.ess.item(), 50) == pytest.approx(relative, rel=1e-9)
+
+
+def test_an_exported_machine_is_read_back(machines: dict[Cell, Trained]) -> None:
+    theta = read_rbm(partition_machines.save_arrays(machines[SMALL]))
+    assert torch.equal(theta.weight.float(), machines[SMALL].machine.theta.weight)
+
+
+def test_a_label_gives_its_ladder_back() -> None:
+    assert questions.ladder_of(questions.ladder_label(Question(AIS, ADAPTIVE, 1_000, 5))) == (ADAPTIVE, 1_000)
+    assert questions.ladder_of(questions.ladder_label(Question(EXACT))) == ("", 0)
+
+
+LOG_Z = 100.0
+Ends = tuple[float, float, float]
+SHORT: tuple[Ends, Ends] = (95.0, 90.0, 96.0), (104.0, 103.0, 110.0)
+LONG: tuple[Ends, Ends] = (99.9, 99.7, 100.1), (100.1, 99.9, 100.4)
+
+
+@pytest.fixture
+def claimed(row: Callable[..., Row]) -> Callable[..., list[Row]]:
+    """Rows of a known and an unknown machine, on which every claim holds but for the changes."""
+
+    def make(
+        short: tuple[Ends, Ends] = SHORT,
+        long: tuple[Ends, Ends] = LONG,
+        other: tuple[Ends, Ends] = LONG,
+        bias: tuple[float, float] = (-4.0, 4.0),
+        most: float = 0.5,
+        tracked: tuple[float, float] = (0.1, -8.0),
+    ) -> list[Row]:
+        machine = partial(row, model="RBM", dims="3", method="PCD", protocol="", variant="", seed=0)
+        made = [machine(variant=EXACT, split=MODEL, metric="log_z", value=LOG_Z)]
+        for dims, longest in (("3", long), ("5", other)):
+            made.append(machine(dims=dims, split="test", metric="log_z", value=LOG_Z))
+            for ladder in (UNIFORM, ADAPTIVE):
+                for rungs, pair in ((2, short), (40, longest)):
+                    for variant, ends in zip((AIS, REVERSE), pair, strict=True):
+                        made += [
+                            machine(dims=dims, variant=variant, protocol=f"{ladder}, {rungs} rungs", split=MODEL,
+                                    metric=metric, value=value, n=20)
+                            for metric, value in zip(views.NUMBERS, (*ends, 5.0), strict=True)
+                        ]  # fmt: skip
+        for variant, mean in zip((AIS, REVERSE), bias, strict=True):
+            values = {"bias": mean, "coverage": most / 2, "coverage_upper": most}
+            made += [
+                machine(
+                    variant=variant,
+                    protocol="uniform, 2 rungs",
+                    split=TRIALS,
+                    metric=metric,
+                    value=value,
+                    n=9,
+                )
+                for metric, value in values.items()
+            ]
+        strayed = {EXACT: 0.0, OWN: tracked[0], TRAINING: tracked[1]}
+        made += [
+            machine(variant=by, split=TRACKED, metric="log_z", value=LOG_Z + error, updates=10)
+            for by, error in strayed.items()
+        ]
+        return made
+
+    return make
+
+
+def test_claims_that_hold_are_told(claimed: Callable[..., list[Row]]) -> None:
+    told = claims.require_claims(claimed()).splitlines()
+    assert told[0] == "RBM 3, uniform, 2 rungs: [90.000, 110.000] holds 100.000"
+    assert "RBM 5, adaptive, 40 rungs: the estimates are 0.200 nats apart, 9.000 with 2" in told
+    assert (
+        told[-1]
+        == "RBM 3, 10 updates tracked: chains of its own stray by 0.100 nats, those that train by -8.000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "claim"),
+    [
+        ({"long": ((99.9, 100.05, 100.1), LONG[1])}, r"RBM 3, uniform, 40 rungs: \[100.050, 100.400\] holds 100"),
+        ({"long": (LONG[0], (101.1, 99.0, 102.0))}, "the bracket closes to 1.2"),
+        ({"other": SHORT}, "RBM 5, uniform, 40 rungs: the estimates are 9.000 nats apart"),
+        ({"bias": (0.1, 4.0)}, "AIS errs by 0.100"),
+        ({"bias": (-4.0, -0.1)}, "reverse AIS by -0.100"),
+        ({"most": 0.999}, "at most 99.9%"),
+        ({"tracked": (9.0, -8.0)}, "10 updates tracked"),
+        ({"bias": (math.nan, 4.0)}, "AIS errs by nan"),
+    ],
+)  # fmt: skip
+def test_a_claim_that_does_not_hold_is_named(
+    claimed: Callable[..., list[Row]], changes: Any, claim: str
+) -> None:
+    with pytest.raises(AssertionError, match=claim):
+        claims.require_claims(claimed(**changes))
+
+
+@pytest.mark.usefixtures("drawing")
+def test_figures_say_what_the_rows_say(rows: list[Row], found: Found) -> None:
+    exact = found.answers[SMALL, Question(EXACT)][0].log_z
+    panels = partition_figures.brackets(rows).axes
+    titles = [axes.get_title() for axes in panels]
+    assert [title.split(";")[0] for title in titles] == [
+        f"{units} hidden units, {ladder} ladder" for ladder in (UNIFORM, ADAPTIVE) for units in (3, 5)
+    ]
+    rising = panels[0].lines[0]
+    assert rising.get_xdata().tolist() == [2, 40]
+    answer = found.answers[SMALL, Question(AIS, UNIFORM, 40, 20)][0]
+    assert rising.get_ydata()[1] == pytest.approx(answer.log_z - exact)
+    assert len(panels[0].lines) == len(panels[2].lines) + 1  # RAISE, on the uniform ladder
+    labels = [text.get_text() for text in partition_figures.errors(rows).axes[0].get_yticklabels()]
+    assert len(labels) == len(views.estimates_table(rows)) == 9
+    assert not any(RAISE in label for label in labels)
+    shares = partition_figures.coverage(rows).axes[0].lines[0].get_xdata().tolist()[::-1]
+    assert shares == views.trial_lines(rows)["coverage"].tolist()
+    tracked = partition_figures.tracking(rows).axes[0].lines
+    assert tracked[1].get_ydata()[-1] == found.tracked[SMALL][-2].log_z
+    strokes = [*partition_figures.BRACKETS.values()]
+    for part in ("label", "colour", "dashes", "marker"):
+        assert len({getattr(stroke, part) for stroke in strokes}) == len(strokes)
+
+
+def test_who_is_fooled_reads_as_likelihoods(rows: list[Row], machines: dict[Cell, Trained]) -> None:
+    table = views.fooled_table(rows).reset_index()
+    assert table["hidden units"].tolist() == ["3", "3", "5", "5"]
+    assert table["temperatures"].tolist() == [2, 40, 2, 40]
+    ais = [
+        r.value
+        for r in rows
+        if (r.variant, r.protocol, r.metric, r.dims) == (AIS, "uniform, 2 rungs", "log_z", "3")
+    ]
+    assert table["AIS alone"][0] == pytest.approx(machines[SMALL].level - ais[0], abs=0.01)
