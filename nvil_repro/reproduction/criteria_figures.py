@@ -11,16 +11,25 @@ import torch
 from nvil_repro.data.small_patterns import ring_log_density
 from nvil_repro.evaluation.exact_partition import exact_log_likelihood
 from nvil_repro.models.gaussian_rbm import GAUSSIAN_RBM
-from nvil_repro.reproduction.criteria_rows import BEST, at_its_best
+from nvil_repro.reproduction.criteria_gradients import WAYS
+from nvil_repro.reproduction.criteria_rows import TRUTH, at_its_best
 from nvil_repro.reproduction.criteria_runs import PLANE, REAL_CRITERIA, Cell
-from nvil_repro.reproduction.criteria_views import RBM, curves_at_best, gradient_table, mnist_chosen
+from nvil_repro.reproduction.criteria_views import (
+    RBM,
+    REALS,
+    curves_at_best,
+    gradient_table,
+    mnist_chosen,
+    small_table,
+    truth_of,
+)
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.results import Row, frame
 from nvil_repro.reproduction.style import Stroke
 from nvil_repro.trees import view
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    import pandas
     from matplotlib.figure import Figure
 
 CRITERIA = {
@@ -45,11 +54,12 @@ def stroke(name: str) -> Stroke:
 
 def pattern_curves(rows: Sequence[Row]) -> Figure:
     """Exact log-likelihood of bars and stripes by criterion, each at its best rate: against updates and seconds."""
-    table, truth = curves_at_best(rows, RBM), _truth(rows, "bars")
-    figure = _curves(table, "log-likelihood of bars and stripes, nats", "thousand updates", "seconds")
+    table, truth = curves_at_best(rows, RBM), truth_of(rows, "bars")
+    figure = _curves(table, "log-likelihood of bars and stripes, nats", "seconds")
     for axes in figure.axes:
         axes.axhline(truth, color="#56565B", linewidth=1)
-        axes.annotate("the data's own", (1, truth), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize="small")  # fmt: skip
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        axes.annotate("the data's own", (1, truth), fontsize="small", **place)
     return figure
 
 
@@ -63,32 +73,44 @@ def mnist_curves(rows: Sequence[Row]) -> Figure:
         and row.dataset.startswith("mnist")
         and row.protocol == chosen.get(row.method)
     )
-    return _curves(table, "validation log-likelihood, nats", "thousand updates", "minutes", 60.0)
+    return _curves(table, "validation log-likelihood, nats", "minutes")
 
 
-def _curves(table: Any, label: str, left: str, right: str, unit: float = 1.0) -> Figure:
-    """Mean over seeds with a band for their range: left against updates, right against time. The start, the same for
-    all and far below, is left out.
+def _curves(table: pandas.DataFrame, label: str, unit: str) -> Figure:
+    """Mean over seeds with a band for their range: left against updates, right against seconds or minutes. The start,
+    the same for all and far below, is left out.
     """
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, 2, figsize=(10.5, 4.4), sharey=True)
     table = table[(table["updates"] > 0) & table["value"].notna()]
-    for name in [*CRITERIA, *sorted(set(table["method"]) - set(CRITERIA))]:
-        curve = table[table["method"] == name]
-        if curve.empty:
-            continue
-        by = curve.groupby("updates")[["value", "seconds"]].agg(["mean", "min", "max"])
-        mean, low, high = (by["value"][kind] for kind in ("mean", "min", "max"))
-        for axes, x in zip(panels, (by.index / 1000, by["seconds"]["mean"] / unit), strict=True):
-            axes.plot(x, mean, label=stroke(name).label, markevery=0.15, **_look(name))
-            axes.fill_between(x, low, high, color=stroke(name).colour, alpha=0.15, linewidth=0)
-    panels[0].set(xlabel=left, ylabel=label)
-    panels[1].set(xlabel=f"{right} of training, logarithmic", xscale="log")
-    handles, names = panels[0].get_legend_handles_labels()
+    for name in present(table):
+        by = (
+            table[table["method"] == name]
+            .groupby("updates")[["value", "seconds"]]
+            .agg(["mean", "min", "max"])
+        )
+        times = by["seconds"]["mean"] / {"seconds": 1, "minutes": 60}[unit]
+        for axes, x in zip(panels, (by.index / 1000, times), strict=True):
+            axes.plot(x, by["value"]["mean"], label=stroke(name).label, markevery=0.15, **_look(name))
+            band = by["value"]["min"], by["value"]["max"]
+            axes.fill_between(x, *band, color=stroke(name).colour, alpha=0.15, linewidth=0)
+    panels[0].set(xlabel="parameter updates, thousands", ylabel=label)
+    panels[1].set(xlabel=f"{unit} of training, one thread")
+    _legend_below(figure)
+    return figure
+
+
+def present(table: pandas.DataFrame) -> list[str]:
+    """The criteria that a table is of, in the order in which they are drawn."""
+    there = set(table["method"])
+    return [name for name in CRITERIA if name in there] + sorted(there - set(CRITERIA))
+
+
+def _legend_below(figure: Figure) -> None:
+    handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncol=5, fontsize="small")
     figure.tight_layout()
-    return figure
 
 
 def _look(name: str) -> dict[str, Any]:
@@ -100,41 +122,30 @@ def _look(name: str) -> dict[str, Any]:
 
 
 def gradients(rows: Sequence[Row]) -> Figure:
-    """Along the way to the trained machine, the angle of each criterion's expected gradient to the exact one, and its
-    noise in its own lengths; and what it takes.
+    """Along the way to the trained machine, the angle of each criterion's expected gradient to the exact one, and the
+    noise of one minibatch's, in lengths of the expected one; right, the time it takes.
     """
     from matplotlib import pyplot
 
     table = gradient_table(rows)
-    names = [name for name in CRITERIA if name in set(table["method"])]
-    names += sorted(set(table["method"]) - set(names))
-    figure, panels = pyplot.subplots(1, 3, figsize=(13, 4.2))
-    labels = {
-        "gradient_cosine": "cosine of the angle to the exact gradient",
-        "gradient_noise": "noise / length",
-    }
-    for axes, (metric, label) in zip(panels, labels.items(), strict=False):
+    names = present(table)
+    figure, panels = pyplot.subplots(1, 3, figsize=(13.5, 4.2))
+    labels = ("cosine of the angle to the exact gradient", "noise / length")
+    for axes, metric, label in zip(panels, ("gradient_cosine", "gradient_noise"), labels, strict=False):
         for name in names:
             part = table[(table["metric"] == metric) & (table["method"] == name)].sort_values("way")
             axes.plot(part["way"], part["value"], label=stroke(name).label, **_look(name))
-        axes.set(xlabel="way from a fresh machine to the trained one", ylabel=label)
-    panels[1].set_yscale("log")
-    _times(panels[2], table, names)
-    handles, told = panels[0].get_legend_handles_labels()
-    figure.legend(handles, told, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncol=5, fontsize="small")
-    figure.tight_layout()
-    return figure
-
-
-def _times(axes: Axes, table: Any, names: Sequence[str]) -> None:
-    """Milliseconds of a gradient, a line a criterion."""
-    seconds = table[table["metric"] == "gradient_seconds"].groupby("method")["value"].median()
+        axes.set(xlabel="way from fresh to trained machine", ylabel=label, xticks=WAYS)
+    panels[1].set_ylim(bottom=0)
+    seconds = table[table["metric"] == "gradient_seconds"].groupby("method")["value"].min()
     for place, name in enumerate(names):
-        look = _look(name) | {"linestyle": "none"}
-        axes.plot(1000 * seconds[name], place, **look)
-    axes.set(xlabel="milliseconds a gradient, torch, one thread", xscale="log", yticks=range(len(names)))
-    axes.set_yticklabels([stroke(name).label for name in names], fontsize="small")
-    axes.invert_yaxis()
+        panels[2].plot(1000 * seconds[name], place, **_look(name) | {"linestyle": "none"})
+    panels[2].set(xlabel="milliseconds a gradient, one thread", yticks=range(len(names)))
+    panels[2].set_yticklabels([stroke(name).label for name in names], fontsize="small")
+    panels[2].set_xlim(left=0)
+    panels[2].invert_yaxis()
+    _legend_below(figure)
+    return figure
 
 
 def densities(trained: Mapping[Cell, Measured], rows: Sequence[Row]) -> Figure:
@@ -143,25 +154,20 @@ def densities(trained: Mapping[Cell, Measured], rows: Sequence[Row]) -> Figure:
 
     at = torch.linspace(-EDGE, EDGE, BINS, dtype=torch.float64)
     points = torch.cartesian_prod(at, at)
-    pictures = {"the truth": ring_log_density(points)}
-    best = at_its_best(trained)
+    pictures, best = {TRUTH: ring_log_density(points)}, at_its_best(trained)
     for name in REAL_CRITERIA:
         theta = view(trained[best[PLANE, name]].result.final, 0)
         pictures[name] = exact_log_likelihood(GAUSSIAN_RBM, theta, points.to(theta.weight.dtype))[0]
+    values = {TRUTH: truth_of(rows, "ring"), **small_table(rows, REALS)["log-likelihood"]}
     figure, panels = pyplot.subplots(1, len(pictures), figsize=(13, 3.6), sharey=True)
     top = math.exp(max(float(log_p.max()) for log_p in pictures.values()))
     for axes, (name, log_p) in zip(panels, pictures.items(), strict=True):
         image = axes.imshow(
-            log_p.exp().reshape(BINS, BINS).T, origin="lower", extent=(-EDGE, EDGE) * 2, cmap="Greys", vmin=0, vmax=top
+            log_p.exp().reshape(BINS, BINS).T.numpy(), origin="lower", extent=(-EDGE, EDGE) * 2, cmap="Greys", vmin=0, vmax=top
         )  # fmt: skip
-        axes.set_title(name, fontsize="medium")
+        axes.set_title(f"{name}\n{values[name]:.2f} nats", fontsize="medium")
         axes.set_xlabel("$x_1$")
         axes.grid(visible=False)
     panels[0].set_ylabel("$x_2$")
     figure.colorbar(image, ax=panels, label="density", shrink=0.85)
     return figure
-
-
-def _truth(rows: Sequence[Row], dataset: str) -> float:
-    (value,) = (row.value for row in rows if row.metric == BEST and row.dataset.startswith(dataset))
-    return value

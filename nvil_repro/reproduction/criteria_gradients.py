@@ -25,11 +25,8 @@ WAYS = (
     0.5,
     0.75,
     1.0,
-)  # of the way, on a straight line, from a fresh machine to the one likelihood has trained
+)  # of the straight line from a fresh machine to the one that likelihood has trained
 MIDDLE = 0.5  # the one that tables show
-BLOCKS = tuple(
-    (first, first + 1) for first in range(0, 16, 2)
-)  # of generalised pseudolikelihood, as in training
 
 
 def gradient_rows(run: Run, likelihood: TrainResult[Any], data: Patterns) -> Iterator[Row]:
@@ -37,9 +34,10 @@ def gradient_rows(run: Run, likelihood: TrainResult[Any], data: Patterns) -> Ite
     minibatches and chance, and the seconds it takes; at machines on the way to the one that `likelihood` trained.
     """
     names = {_estimator(name): name for name in run.settings.criteria}
+    pairs = tuple((j, j + 1) for j in range(0, data.patterns.shape[-1], 2))  # of generalised pseudolikelihood
     with one_thread():
         for way, theta in machines(likelihood, data):
-            task = Task(RBM, theta, data.patterns, data.probabilities, batch=SMALL, sets=BLOCKS)
+            task = Task(RBM, theta, data.patterns, data.probabilities, batch=SMALL, sets=pairs)
             expected = task.expected(names)
             for quality in gradient_quality(task.estimators(names), task.exact, run.settings.draws, expected):
                 yield from _rows(run, data.dataset, names[quality.estimator], way, quality)

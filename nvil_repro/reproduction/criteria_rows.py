@@ -17,6 +17,7 @@ from nvil_repro.reproduction.results import Row, result_row
 REACHED = (
     "log_likelihood_reached"  # at the end of training, of the cases a model of a small problem is held to
 )
+TRUTH = "the truth"
 BEST = "log_likelihood_best"  # of these cases under the distribution that they come from
 
 
@@ -102,6 +103,6 @@ def _best_rows(run: Run, data: Data) -> Iterator[Row]:
     on_plane = ring_log_density(data.plane.valid).mean()
     for splits, value in ((data.patterns, data.patterns.best), (data.plane, on_plane)):
         yield result_row(
-            run, dataset=splits.dataset, model="the truth", layers=(), method="", split="valid", metric=BEST,
+            run, dataset=splits.dataset, model=TRUTH, layers=(), method="", split="valid", metric=BEST,
             value=value, n=len(splits.valid), threads=1,
         )  # fmt: skip

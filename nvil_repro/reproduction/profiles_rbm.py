@@ -77,9 +77,9 @@ RBM_EXPERIMENTS = (
         profiles={
             "smoke": replace(
                 _training,
-                line_updates=60,
+                line_updates=120,
                 pattern_samplers=("exact", "CD1", "PCD"),
-                pattern_updates=1_000,
+                pattern_updates=1_500,
                 pattern_seeds=(0,),
                 samplers=("CD1", "PCD"),
                 hidden=25,
@@ -111,7 +111,7 @@ RBM_EXPERIMENTS = (
         figures=(
             Figure("phases", "The two phases of the gradient (Figure 18.1): model and data on a line."),
             Figure("patterns", "Exact log-likelihood on bars and stripes, by negative phase."),
-            Figure("spurious_modes", "What the machines believe in far from all data."),
+            Figure("spurious_modes", "A mode far from all data, planted: who takes it away."),
             Figure("rbm_curves", "Validation log-likelihood on MNIST while the machines train."),
             Figure(
                 "rbm_brackets", "Test log-likelihood on MNIST between its two estimates; crosses: printed."
@@ -144,12 +144,12 @@ RBM_EXPERIMENTS = (
             "quick": _without,
             "paper": replace(
                 _without,
-                pattern_updates=3_000,
+                pattern_updates=5_000,
                 pattern_rates=(0.01, 0.03, 0.1),
                 pattern_seeds=(0, 1, 2),
                 draws=500,
                 hidden=500,
-                passes=5,
+                passes=10,
                 mnist_rates=(0.001, 0.003),
                 evaluations=10,
                 rungs=3_000,
