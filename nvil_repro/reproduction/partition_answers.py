@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.files import settings_hash, write_atomic
@@ -67,8 +67,8 @@ def _answers(question: Question, machine: Machine, bar: Progress) -> list[Answer
     for seed in question.seeds:
         began = time.perf_counter()
         estimate = METHODS[question.method](machine, question, seed)
-        numbers: list[Any] = [column.item() for column in estimate[1:]]
-        found.append(Answer(*numbers, time.perf_counter() - began))
+        log_z, lower, upper, ess = (column.item() for column in estimate[1:])
+        found.append(Answer(log_z, lower, upper, ess, time.perf_counter() - began))
         bar.step(1)
         if time.monotonic() - told > REPORT_SECONDS:
             told = time.monotonic()

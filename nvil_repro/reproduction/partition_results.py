@@ -46,7 +46,8 @@ class Found(NamedTuple):
 
 def find(run: Run, data: MnistSplits, machines: Mapping[Cell, Trained]) -> Found:
     """Every answer and the tracked trainings, as many jobs at a time as there are threads; finished ones are read."""
-    s, jobs = run.settings, {}
+    s = run.settings
+    jobs: dict[tuple[Cell, Question | None], Job] = {}
     for cell, m in machines.items():
         name = f"RBM {cell.hidden}, seed {cell.seed}"
         for q in of_machine(run, cell, m.burn_in):
@@ -61,8 +62,8 @@ def find(run: Run, data: MnistSplits, machines: Mapping[Cell, Trained]) -> Found
     material = Material({m.folder.name: m.machine for m in machines.values()}, data)
     found = train_together(jobs, material)
     return Found(
-        {key: value for key, value in found.items() if key[1] is not None},
-        {cell: value for (cell, asked), value in found.items() if asked is None},
+        {(cell, q): value for (cell, q), value in found.items() if q is not None},
+        {cell: value for (cell, q), value in found.items() if q is None},
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from numpy import asarray
 
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.evaluation.exact_partition import exact_log_likelihood, exact_log_partition
@@ -297,17 +298,17 @@ def test_figures_say_what_the_rows_say(rows: list[Row], found: Found) -> None:
         f"{units} hidden units, {ladder} ladder" for ladder in (UNIFORM, ADAPTIVE) for units in (3, 5)
     ]
     rising = panels[0].lines[0]
-    assert rising.get_xdata().tolist() == [2, 40]
+    assert list(asarray(rising.get_xdata())) == [2, 40]
     answer = found.answers[SMALL, Question(AIS, UNIFORM, 40, 20)][0]
-    assert rising.get_ydata()[1] == pytest.approx(answer.log_z - exact)
+    assert asarray(rising.get_ydata())[1] == pytest.approx(answer.log_z - exact)
     assert len(panels[0].lines) == len(panels[2].lines) + 1  # RAISE, on the uniform ladder
     labels = [text.get_text() for text in partition_figures.errors(rows).axes[0].get_yticklabels()]
     assert len(labels) == len(views.estimates_table(rows)) == 9
     assert not any(RAISE in label for label in labels)
-    shares = partition_figures.coverage(rows).axes[0].lines[0].get_xdata().tolist()[::-1]
-    assert shares == views.trial_lines(rows)["coverage"].tolist()
+    shares = asarray(partition_figures.coverage(rows).axes[0].lines[0].get_xdata())
+    assert shares[::-1].tolist() == views.trial_lines(rows)["coverage"].tolist()
     tracked = partition_figures.tracking(rows).axes[0].lines
-    assert tracked[1].get_ydata()[-1] == found.tracked[SMALL][-2].log_z
+    assert asarray(tracked[1].get_ydata())[-1] == found.tracked[SMALL][-2].log_z
     strokes = [*partition_figures.BRACKETS.values()]
     for part in ("label", "colour", "dashes", "marker"):
         assert len({getattr(stroke, part) for stroke in strokes}) == len(strokes)
