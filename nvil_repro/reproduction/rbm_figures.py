@@ -12,7 +12,8 @@ from nvil_repro.reproduction.published import Published
 from nvil_repro.reproduction.rbm_claims import bracket, headlines
 from nvil_repro.reproduction.rbm_line import Moment
 from nvil_repro.reproduction.rbm_measurements import AIS, RAISE, REVERSE
-from nvil_repro.reproduction.rbm_patterns import RADII, WrongState
+from nvil_repro.reproduction.rbm_patterns import WrongState
+from nvil_repro.reproduction.rbm_spurious import METRIC
 from nvil_repro.reproduction.results import Row, frame
 from nvil_repro.reproduction.style import Stroke
 from nvil_repro.training.progress import Progress
@@ -128,31 +129,25 @@ def pattern_curves(rows: Sequence[Row], best: float) -> Figure:
 
 
 def spurious_modes(rows: Sequence[Row], wrong: Mapping[str, Sequence[WrongState]], side: int) -> Figure:
-    """Left the mass further than r bits from every pattern, mean and range over seeds; right the likeliest wrong modes
-    of each machine of the first seed, their probabilities in per cent.
+    """Left the mass around the planted mode while the machines learn, mean and range over seeds; right the likeliest
+    modes that are no pattern at the end, of the first seed, their probabilities in per cent.
     """
     from matplotlib import pyplot
 
-    table = frame(row for row in rows if row.metric.startswith("mass_beyond_"))
+    table = frame(row for row in rows if row.metric == METRIC)
     columns = max(1, *(len(states) for states in wrong.values()))
-    figure = pyplot.figure(figsize=(11, 0.62 * len(wrong) + 1.6))
-    left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.5))
+    figure = pyplot.figure(figsize=(12, 0.55 * len(wrong) + 2.2))
+    left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.25))
     axes = left.subplots()
-    for place, (name, part) in enumerate(table.groupby("method", sort=False)):
-        stroke = sampler_stroke(str(name))
-        by = part.assign(radius=part["metric"].str.rsplit("_", n=1).str[-1].astype(int)).groupby("radius")
-        mean, low, high = (getattr(by["value"], how)() for how in ("mean", "min", "max"))
-        at = mean.index + (place - (len(wrong) - 1) / 2) * 0.08
-        axes.errorbar(
-            at, mean, yerr=[mean - low, high - mean], fmt=stroke.marker, color=stroke.colour,
-            label=stroke.label, markersize=6,
-        )  # fmt: skip
-    axes.set_yscale("log")
-    axes.set_xticks(RADII)
-    axes.set_xlabel("bits r")
-    axes.set_ylabel("mass further than r bits from every pattern")
-    axes.legend(fontsize="x-small", ncol=2)
+    left.subplots_adjust(bottom=0.18, left=0.16, right=0.98)
+    _curves(axes, table, "updates", 1.0)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlabel("parameter updates, log scale from 1 on")
+    axes.set_ylabel("probability around the planted mode")
+    axes.legend(fontsize="x-small")
     grid = right.subplots(len(wrong), columns, squeeze=False)
+    right.subplots_adjust(left=0.2, top=0.86, hspace=0.6)
+    right.suptitle("likeliest modes that are no pattern, per cent", fontsize="small")
     for (name, states), line in zip(wrong.items(), grid, strict=True):
         for cell in line:
             cell.set_axis_off()
@@ -161,15 +156,16 @@ def spurious_modes(rows: Sequence[Row], wrong: Mapping[str, Sequence[WrongState]
         for (state, probability), cell in zip(states, line, strict=False):
             cell.imshow(state.reshape(side, side).numpy(), cmap="Greys", vmin=0, vmax=1)
             cell.set_title(f"{100 * probability:.2g}", fontsize="x-small", pad=2)
+            cell.add_patch(pyplot.Rectangle((-0.5, -0.5), side, side, fill=False, color=GREY))
         if not states:
             line[0].text(0.0, 0.5, "none", **where)
-    right.suptitle("likeliest modes that are no pattern, per cent", fontsize="small")
     return figure
 
 
 def machine_curves(rows: Sequence[Row], hidden: int) -> Figure:
     """Validation log-likelihood of the machines with `hidden` units, by updates and by minutes of one thread."""
     from matplotlib import pyplot
+    from matplotlib.ticker import LogFormatter
 
     table = frame(
         row
@@ -183,6 +179,8 @@ def machine_curves(rows: Sequence[Row], hidden: int) -> Figure:
     left.set_xlabel("parameter updates, thousands")
     right.set_xlabel("minutes of one thread, log scale")
     right.set_xscale("log")
+    for axis in (right.xaxis.set_major_formatter, right.xaxis.set_minor_formatter):
+        axis(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
     left.set_ylabel("validation log-likelihood by a short AIS, nats")
     figure.suptitle(f"{_datasets(table)}, {hidden} hidden units", fontsize="medium")
     right.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))

@@ -19,13 +19,12 @@ from nvil_repro.reproduction.rbm_systems import MODULE, multiply_adds, sampler_s
 from nvil_repro.reproduction.results import Row, result_row
 from nvil_repro.reproduction.runs import run_folder
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.threads import one_thread
 from nvil_repro.training.together import Job, train_together
 from nvil_repro.training.unnormalised import UnnormalisedState, train
-from nvil_repro.trees import view
 
 SIDE = 4
-RATE = 0.2  # falls linearly, to zero at the end
+SCALE = 0.1  # standard deviation of the weights at the start
+RATE = 0.1  # falls linearly, to zero at the end
 POINTS = 25  # evaluations
 RADII = (0, 1, 2, 3)  # bits; mass further than these from every pattern is told
 
@@ -50,7 +49,7 @@ def train_patterns(run: Run) -> dict[str, Trained]:
         settings = sampler_settings(
             name, hidden=s.pattern_hidden, updates=s.pattern_updates, seeds=s.pattern_seeds, rate=RATE,
             growing=False, batch_size=len(data.train), chains=len(data.train), eval_every=every, chunk=every,
-            exact_units=SIDE**2,
+            exact_units=SIDE**2, scale=SCALE,
         )  # fmt: skip
         title = f"RBM {s.pattern_hidden}, {name}, bars and stripes"
         folder = run_folder(run, data.dataset, title, settings, MODULE)
@@ -83,13 +82,6 @@ def _mass_rows(
             yield row(
                 metric=f"mass_beyond_{radius}", seed=seed, updates=result.updates, value=value, note=note
             )
-
-
-def wrong_states(trained: Mapping[str, Trained], count: int = 10) -> dict[str, list[WrongState]]:
-    """The likeliest wrong modes of each first seed's machine."""
-    patterns = bars_and_stripes(SIDE).patterns
-    with one_thread():
-        return {name: wrong_modes(view(result.final, 0), patterns, count) for name, result in trained.items()}
 
 
 def wrong_modes(theta: Rbm, patterns: Tensor, count: int) -> list[WrongState]:

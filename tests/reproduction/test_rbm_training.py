@@ -14,7 +14,14 @@ from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.data.small_patterns import bars_and_stripes
 from nvil_repro.evaluation.exact_partition import exact_log_likelihood, state_probabilities
 from nvil_repro.models.rbm import RBM, Rbm
-from nvil_repro.reproduction import rbm_claims, rbm_figures, rbm_line, rbm_patterns, rbm_training
+from nvil_repro.reproduction import (
+    rbm_claims,
+    rbm_figures,
+    rbm_line,
+    rbm_patterns,
+    rbm_spurious,
+    rbm_training,
+)
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.notebook import Run, parameters
 from nvil_repro.reproduction.published import Published, read_published
@@ -59,6 +66,7 @@ def alone() -> Iterator[None]:
             patch.setattr(module, "train_together", partial(train_together, workers=1, progress="off"))
         slow = partial(sampler_settings, engine="torch")
         patch.setattr(rbm_patterns, "sampler_settings", slow)
+        patch.setattr(rbm_spurious, "sampler_settings", slow)
         patch.setattr("nvil_repro.reproduction.rbm_systems.sampler_settings", slow)
         yield
 
@@ -153,6 +161,32 @@ def test_wrong_modes_are_peaks_that_are_no_pattern() -> None:
     assert rbm_patterns.wrong_modes(theta, both, 5) == []  # control
 
 
+def test_the_planted_mode_is_one_factor_of_the_density() -> None:
+    """p*(x) with the unit over p*(x) without it, and what the whole neighbourhood weighs."""
+    theta, y = rbm_spurious.planted(3, (0,)), rbm_spurious.chessboard()
+    bare = Rbm(theta.weight[..., :-1], theta.visible_bias, theta.hidden_bias[..., :-1])
+    patterns = bars_and_stripes(rbm_patterns.SIDE).patterns
+    assert (patterns != y).sum(-1).unique().tolist() == [8]
+    for x, away in ((y.float(), 0), (patterns[0].float(), 8)):
+        ratio = RBM.log_unnormalised(theta, x[None, None]) - RBM.log_unnormalised(bare, x[None, None])
+        expected = math.log1p(math.exp(rbm_spurious.TALL - rbm_spurious.STEEP * away))
+        assert ratio.item() == pytest.approx(expected, abs=1e-4)
+    assert 0.3 < rbm_spurious.mass_near(theta, y, 2).item() < 0.6
+    assert rbm_spurious.mass_near(bare, y, 2).item() < 0.01  # control
+    assert rbm_spurious.mass_near(theta, y, 16).item() == pytest.approx(1)
+
+
+def test_the_exact_gradient_takes_the_planted_mode_away_first() -> None:
+    settings = {"pattern_samplers": ["exact", "CD1"], "pattern_hidden": 3, "pattern_updates": 60}
+    run = parameters({"profile": "smoke", **settings}, "rbm_training")
+    looks = rbm_spurious.unlearn(run)
+    assert [look.update for look in looks["exact"]] == rbm_line.looks(6)
+    start, exact, cd = looks["exact"][0].mass, looks["exact"][-1].mass, looks["CD1"][-1].mass
+    assert torch.equal(start, looks["CD1"][0].mass)
+    assert bool((exact < cd / 2).all())
+    assert bool((cd > start * 0.8).all())
+
+
 def test_every_machine_has_its_rows(rows: list[Row]) -> None:
     tests = [r for r in rows if r.split == "test"]
     machines = {
@@ -215,6 +249,10 @@ def claimed(row: Callable[..., Row]) -> Callable[..., list[Row]]:
                         updates=updates,
                     )
                 )  # fmt: skip
+        for method, mass in {"exact": 0.01, "CD1": 0.3, **changes.get("planted", {})}.items():
+            made.append(
+                row(method=method, variant="planted mode", metric="planted_mass", split="train", value=mass)
+            )
         for method, value in (PRINTED | changes.get("machines", {})).items():
             ends = {"": value, "AIS": value + 1, "reverse": value - 1} | changes.get(f"ends {method}", {})
             for variant, number in ends.items():
@@ -247,6 +285,7 @@ def test_claims_that_hold_are_told(claimed: Callable[..., list[Row]], printed: l
         ({"patterns": {"exact": -11.5}}, "exact gradient ends above its start"),
         ({"patterns": {"CD1": -2.5}}, r"exact \+ 0.5 nats above CD1"),
         ({"patterns": {"exact": math.nan}}, "exact gradient ends above its start"),
+        ({"planted": {"CD1": 0.005}}, "CD-1 leaves more of it"),
         ({"machines": {"CD1": -200.0}}, "CD1, seed 0: above independent pixels"),
         ({"machines": {"CD1": math.nan}}, "CD1, seed 0: above independent pixels"),
         ({"machines": {"CD3": -126.0}}, "CD3 above CD1"),
@@ -270,13 +309,14 @@ def test_rows_match_what_is_printed(claimed: Callable[..., list[Row]], printed: 
 
 
 @pytest.mark.usefixtures("drawing")
-def test_figures_say_what_the_rows_say(
-    rows: list[Row], trained: dict[str, Trained], printed: list[Published]
-) -> None:
+def test_figures_say_what_the_rows_say(run: Run, rows: list[Row], printed: list[Published]) -> None:
     curves = rbm_figures.pattern_curves(rows, -3.4).axes[0]
     assert [line.get_label() for line in curves.lines[:3]] == ["exact", "CD-1", "PCD"]
-    wrong = rbm_patterns.wrong_states(trained)
-    assert rbm_figures.spurious_modes(rows, wrong, rbm_patterns.SIDE).axes[0].get_ylabel().startswith("mass")
+    looks = rbm_spurious.unlearn(run)
+    seen = list(rbm_spurious.planted_rows(run, looks))
+    wrong = rbm_spurious.wrong_states(looks, 3)
+    axes = rbm_figures.spurious_modes(seen, wrong, rbm_patterns.SIDE).axes[0]
+    assert axes.lines[1].get_ydata()[0] == pytest.approx(looks["CD1"][0].mass.mean().item())
     left, _ = rbm_figures.machine_curves(rows, 21).axes
     assert len(left.lines) == 2
     bars = rbm_figures.brackets(rows, printed).axes[0]
