@@ -54,8 +54,8 @@ def advance_compiled(
     gaps = torch.empty(updates, number, dtype=torch.float64)
     if persistent:
         for r, s in enumerate(replicas):
-            s.negative.x.bits[:] = chains[r].numpy()
-            enlist(s.negative.x)
+            s.phases.chains.bits[:] = chains[r].numpy()
+            enlist(s.phases.chains)
     with ThreadPoolExecutor(threads) as pool:
         share = partial(_share, pool, threads) if number == 1 and threads > 1 else _whole
 
@@ -63,7 +63,8 @@ def advance_compiled(
             s = replicas[r]
             for t in range(begin, end):
                 key = counter_key(seeds[r], STREAM, first_update + t)
-                share(partial(run_phases, x[r, t].numpy(), s, key, steps[t], not persistent))
+                how_far = key, steps[t], not persistent
+                share(partial(run_phases, x[r, t].numpy(), s.phases, s.model, s.sampler, s.desks, *how_far))
                 run_slopes(s)
                 share(partial(run_rows, s, t, first_update + t))
                 gaps[t, r] = run_biases(s, t, first_update + t)
@@ -71,7 +72,7 @@ def advance_compiled(
         run_interleaved(run, number, updates, SLICE, threads)
     if persistent:
         for r, s in enumerate(replicas):
-            chains[r] = torch.from_numpy(s.negative.x.bits)
+            chains[r] = torch.from_numpy(s.phases.chains.bits)
     return gaps
 
 

@@ -1,7 +1,7 @@
 """An RBM's step along the contrast of its two phases, compiled: steps 2 to 6 of `training.unnormalised_plan`.
 
-A row of W is moved as soon as its slope is known and written to every copy of it, so that no gradient matrix is ever
-formed. Everything takes s, a `rbm_replica.Replica`.
+A row of W moves as soon as its slope is known and is written to every copy of it, so that no gradient matrix is ever
+formed. s is a `rbm_replica.Replica`; rows are [1, K], or wider where they are padded.
 """
 
 from __future__ import annotations
@@ -16,149 +16,153 @@ from nvil_repro.kernels.rbm_phases import PARTS, share
 
 @entry
 def run_slopes(s):
-    """The biases' slopes, the lists by unit, and the offsets, if there are any, a step nearer to the cases' means."""
-    gather(s.positive)
-    gather(s.negative)
-    b, c, (mu, lam), rate = s.slope.visible_bias[0], s.slope.hidden_bias, s.offsets, s.how.offset_rate
-    cases, chains = len(s.positive.log_p), len(s.negative.log_p)
-    for j in range(len(b)):
-        b[j] = s.positive.cases_on[j] / cases
+    """The biases' slopes, where each visible unit is on, and offsets, if there are any, nearer to the cases' means."""
+    phases, (mu, lam), rate = s.phases, s.offsets, s.how.offset_rate
+    b, c, cases = s.slope.visible_bias, s.slope.hidden_bias, len(phases.cases.on)
+    clear(b)
     clear(c)
-    add_mean(s.positive.h, c, 1)
+    for j in range(len(phases.rows_on)):
+        phases.rows_on[j] = 0
+    count(phases.cases, 0, 1 / cases, phases.rows, phases.rows_on, b)
+    sum_up(phases.h, 0, cases, c)
     if len(mu):
         approach(mu, b, rate)
-        approach(lam, c[0], rate)
-    for j in range(len(b)):
-        b[j] -= s.negative.cases_on[j] / chains
-    add_mean(s.negative.h, c, -1)
+        approach(lam, c, rate)
+    count(phases.chains, cases, -1 / len(phases.chains.on), phases.rows, phases.rows_on, b)
+    sum_up(phases.h, cases, len(phases.h), c)
     if s.how.fixed[1]:
-        clear(s.slope.visible_bias)
+        clear(b)
     if s.how.fixed[2]:
         clear(c)
 
 
 @jit
-def gather(phase):
-    """The lists by unit, from those by case."""
-    for j in range(len(phase.cases_on)):
-        phase.cases_on[j] = 0
-    for n in range(len(phase.x.on)):
-        for i in range(phase.x.on[n]):
-            j = phase.x.units[n, i]
-            phase.cases[j, phase.cases_on[j]] = n
-            phase.cases_on[j] += 1
+def count(x, offset, weight, rows, rows_on, slope):
+    """List each case, by its number plus `offset`, with the units that are on; their slopes gain `weight`."""
+    for n in range(len(x.on)):
+        for i in range(x.on[n]):
+            j = x.units[n, i]
+            rows[j, rows_on[j]] = offset + n
+            rows_on[j] += 1
+            slope[0, j] += slope.dtype.type(weight)
 
 
 @jit
-def add_mean(rows, out, sign):
-    """out [1, H] += sign times the mean of rows [N, >= H]."""
-    scale = out.dtype.type(sign / rows.shape[0])
-    for n in range(rows.shape[0]):
-        for k in range(out.shape[1]):
-            out[0, k] += scale * rows[n, k]
+def sum_up(rows, begin, end, out):
+    """out += the rows begin..end."""
+    for n in range(begin, end):
+        add(out, rows[n : n + 1], 1)
 
 
 @jit
 def approach(offsets, means, rate):
-    """offsets += rate (means - offsets)."""
+    """offsets [K] += rate (means - offsets)."""
     for k in range(len(offsets)):
-        offsets[k] += rate * (means[k] - offsets[k])
+        offsets[k] += rate * (means[0, k] - offsets[k])
 
 
 @entry
 def run_rows(s, t, update, first, last):
     """Move the rows of W in parts first..last, at the rate of t; what the biases owe to it goes to `s.owed`."""
-    rule, rate = rule_at(s.how.kind, s.how.constants, update), s.how.rates[t]
-    visible = s.model.up.shape[0]
+    value, above, mu, lam = s.trained.value.weight, s.trained.fast.weight, s.offsets.visible, s.offsets.hidden
+    rule, rate, visible = rule_at(s.how.kind, s.how.constants, update), s.how.rates[t], value.shape[0]
+    decay = rate * s.how.weight_decay
     for part in range(first, last):
-        owed, desk = s.owed[part], s.desks[part]
+        owed, row, lost, terms = s.owed[part], s.rows[part][0:1], s.rows[part][1:2], s.desks[part].work[0]
         clear(owed.hidden)
         clear(owed.fast_hidden)
         begin, end = share(part, (visible + LINE - 1) // LINE)
         for line in range(begin, end):
             top, bottom = line * LINE, min((line + 1) * LINE, visible)
             for j in range(top, bottom):
-                move_row(j, s, owed, desk, rate, rule)
-            transpose(s.sampler, top, bottom)
+                clear(row)
+                if not s.how.fixed[0]:
+                    add_rows(row, 0, s.phases.h, s.phases.rows[j : j + 1], s.phases.rows_on[j])
+                centre(row, j, s.slope.visible_bias, s.slope.hidden_bias, mu, lam)
+                follow(above[j : j + 1], row, s.how.fast_rate, s.how.fast_decay)
+                owe(row, j, mu, lam, owed.fast_visible, owed.fast_hidden, terms)
+                if decay != 0:
+                    shrink(value[j : j + 1], decay, lost)
+                ascend(
+                    value, j, j + 1, row, s.trained.first.weight, s.trained.second.weight, row[:0], rate, rule
+                )
+                if decay != 0:
+                    add(row, lost, -1)
+                owe(row, j, mu, lam, owed.visible, owed.hidden, terms)
+                show(value[j : j + 1], above[j : j + 1], s.model.up[j], s.sampler.up[j])
+            transpose(s.sampler.up, s.sampler.down, top, bottom)
 
 
 @jit
-def move_row(j, s, owed, desk, rate, rule):
-    """Row j of W, and of the fast weights if there are any."""
-    value, first, second, fast = s.trained
-    slope, lost, width = desk.logits, desk.uniforms, value.weight.shape[1]
-    slope_row(j, s, slope)
-    if fast.weight.size:
-        for k in range(width):
-            fast.weight[j, k] = s.how.fast_decay * fast.weight[j, k] + s.how.fast_rate * slope[0, k]
-        owe(j, s.offsets, slope, owed.fast_visible, owed.fast_hidden, desk)
-    for k in range(width):
-        lost[k] = rate * s.how.weight_decay * value.weight[j, k]
-        value.weight[j, k] -= lost[k]
-    ascend(value.weight, j, j + 1, slope, first.weight, second.weight, slope[:0], rate, rule)
-    for k in range(width):
-        slope[0, k] -= lost[k]
-        s.model.up[j, k] = value.weight[j, k]
-    owe(j, s.offsets, slope, owed.visible, owed.hidden, desk)
-    if fast.weight.size:
-        for k in range(width):
-            s.sampler.up[j, k] = value.weight[j, k] + fast.weight[j, k]
-
-
-@jit
-def slope_row(j, s, out):
-    """out [1, >= H] = the slope of W_j: the mean of x_j h over cases less that over chains; the centred machine's."""
-    (mu, lam), width = s.offsets, s.positive.h.shape[1]
-    for k in range(width):
-        out[0, k] = 0
-    if not s.how.fixed[0]:
-        add_row(s.negative, j, out[:, :width], -len(s.positive.log_p) / len(s.negative.log_p))
-        add_row(s.positive, j, out[:, :width], 1 / len(s.positive.log_p))
+def centre(slope, j, slope_b, slope_c, mu, lam):
+    """The slope of W_j of the machine centred by these offsets, if there are any."""
     if len(mu):
-        slope_b, slope_c = s.slope.visible_bias[0, j], s.slope.hidden_bias[0]
         for k in range(len(lam)):
-            out[0, k] -= mu[j] * slope_c[k] + slope_b * lam[k]
+            slope[0, k] -= mu[j] * slope_c[0, k] + slope_b[0, j] * lam[k]
 
 
 @jit
-def add_row(phase, j, out, scale):
-    """out [1, H] plus the sum of h over the cases with x_j on, times scale."""
-    add_rows(out, 0, phase.h, phase.cases[j : j + 1], phase.cases_on[j])
-    factor = out.dtype.type(scale)
-    for k in range(out.shape[1]):
-        out[0, k] *= factor
-
-
-@jit
-def owe(j, offsets, step, visible, hidden, desk):
-    """What a centred step [1, H] of W_j takes from the biases: from b_j its product with lambda, from c mu_j of it."""
-    mu, lam = offsets
+def owe(step, j, mu, lam, visible, hidden, terms):
+    """What a centred step of W_j takes from the biases: from b_j its product with lambda, from c mu_j of it."""
     if len(mu):
-        visible[0, j] = dot(step[0, : len(lam)], lam, desk.work[0])
+        visible[0, j] = dot(step[0, : len(lam)], lam, terms)
         for k in range(len(lam)):
             hidden[0, k] += mu[j] * step[0, k]
 
 
 @jit
-def transpose(w, top, bottom):
-    """Rows top..bottom, of one cache line each, into columns."""
-    for k in range(w.down.shape[0]):
+def follow(fast, slope, rate, decay):
+    """Fast weights fade and follow a slope."""
+    for k in range(fast.shape[1]):
+        fast[0, k] = decay * fast[0, k] + rate * slope[0, k]
+
+
+@jit
+def shrink(row, factor, lost):
+    """Take `factor` of a row off it; it is `lost`."""
+    for k in range(row.shape[1]):
+        lost[0, k] = factor * row[0, k]
+        row[0, k] -= lost[0, k]
+
+
+@jit
+def add(row, other, factor):
+    """row += factor times the other."""
+    f = row.dtype.type(factor)
+    for k in range(row.shape[1]):
+        row[0, k] += f * other[0, k]
+
+
+@jit
+def show(value, above, model, sampler):
+    """Parameters [1, K] to where sums read them [K]; chains see them with their fast ones, if there are any."""
+    for k in range(value.shape[1]):
+        model[k] = value[0, k]
+    for k in range(above.shape[1]):
+        sampler[k] = value[0, k] + above[0, k]
+
+
+@jit
+def transpose(up, down, top, bottom):
+    """Rows top..bottom, together a cache line of each column, into columns."""
+    for k in range(down.shape[0]):
         for j in range(top, bottom):
-            w.down[k, j] = w.up[j, k]
+            down[k, j] = up[j, k]
 
 
 @entry
 def run_biases(s, t, update):
     """Move both biases; returns the free-energy gap, mean log p*(x) of the cases less that of the chains' ends."""
     value, first, second, fast = s.trained
-    rule, rate, slope, owed = rule_at(s.how.kind, s.how.constants, update), s.how.rates[t], s.slope, s.owed[0]
+    how, slope, owed = s.how, s.slope, s.owed[0]
     for part in range(1, PARTS):
         add(owed.hidden, s.owed[part].hidden, 1)
         add(owed.fast_hidden, s.owed[part].fast_hidden, 1)
-    if fast.weight.size:
-        follow(fast.visible_bias, slope.visible_bias, owed.fast_visible, s.how)
-        follow(fast.hidden_bias, slope.hidden_bias, owed.fast_hidden, s.how)
-    nothing = slope.hidden_bias[:0]
+    follow(fast.visible_bias, slope.visible_bias, how.fast_rate, how.fast_decay)
+    follow(fast.hidden_bias, slope.hidden_bias, how.fast_rate, how.fast_decay)
+    add(fast.visible_bias, owed.fast_visible, -how.fast_rate)
+    add(fast.hidden_bias, owed.fast_hidden, -how.fast_rate)
+    rule, rate, nothing = rule_at(how.kind, how.constants, update), how.rates[t], slope.hidden_bias[:0]
     ascend(
         value.visible_bias,
         0,
@@ -177,27 +181,5 @@ def run_biases(s, t, update):
     add(value.hidden_bias, owed.hidden, -1)
     show(value.visible_bias, fast.visible_bias, s.model.visible_bias, s.sampler.visible_bias)
     show(value.hidden_bias, fast.hidden_bias, s.model.hidden_bias, s.sampler.hidden_bias)
-    return s.positive.log_p.mean() - s.negative.log_p.mean()
-
-
-@jit
-def add(row, other, sign):
-    """row [1, K] += sign times the other."""
-    for k in range(row.shape[1]):
-        row[0, k] += row.dtype.type(sign) * other[0, k]
-
-
-@jit
-def follow(fast, slope, owed, how):
-    """A bias [1, K] of the fast weights fades and follows its slope, taken back to the ordinary machine's."""
-    for k in range(fast.shape[1]):
-        fast[0, k] = how.fast_decay * fast[0, k] + how.fast_rate * (slope[0, k] - owed[0, k])
-
-
-@jit
-def show(bias, fast, model, sampler):
-    """A bias [1, K] to where cases and chains read it, the latter with the fast one, if there is any."""
-    for k in range(bias.shape[1]):
-        model[k] = bias[0, k]
-    for k in range(fast.shape[1]):
-        sampler[k] = bias[0, k] + fast[0, k]
+    cases = len(s.phases.cases.on)
+    return s.phases.log_p[:cases].mean() - s.phases.log_p[cases:].mean()

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from nvil_repro.kernels.bernoulli import exp_minus_abs
 from nvil_repro.kernels.counters import fill_uniforms, words
 from nvil_repro.kernels.jit import entry, jit
-from nvil_repro.kernels.nade import sigmoid
 from nvil_repro.kernels.products import add_rows
 
 LINE = 16  # rows are padded to whole cache lines, without which adding them is up to a half slower
@@ -95,7 +95,7 @@ def enlist_row(bits, units, n):
 
 @jit
 def sum_rows(bias, matrix, given, n, out):
-    """out [1, K] = bias + the matrix rows of the units that are on in case n."""
+    """out [1, >= K] = bias [K] + the matrix rows of the units that are on in case n."""
     for j in range(bias.shape[0]):
         out[0, j] = bias[j]
     add_rows(out, 0, matrix, given.units[n : n + 1], given.on[n])
@@ -116,6 +116,16 @@ def half_step(bias, matrix, given, drawn, begin, end, key, position, stride, des
     """Draw one layer given the other for the chains begin..end; chain n's uniforms begin at position + n stride."""
     p = desk.logits[0, : drawn.bits.shape[1]]
     for n in range(begin, end):
-        sum_rows(bias, matrix, given, n, desk.logits[:, : bias.shape[0]])
-        sigmoid(p, p, desk.work)
+        sum_rows(bias, matrix, given, n, desk.logits)
+        squash(p, desk.work)
         draw_row(p, key, position + n * stride, drawn, n, desk)
+
+
+@jit
+def squash(a, work):
+    """a becomes sigma(a)."""
+    zero, one = a.dtype.type(0), a.dtype.type(1)
+    e = work[1][: a.shape[0]]
+    exp_minus_abs(a, e, work[2])
+    for j in range(a.shape[0]):
+        a[j] = (one if a[j] >= zero else e[j]) / (one + e[j])

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nvil_repro.kernels.ascent import KINDS
-from nvil_repro.kernels.rbm_gibbs import Desk, Units, Weights, desk, load, units, weights
-from nvil_repro.kernels.rbm_phases import PARTS, Phase, phase
+from nvil_repro.kernels.rbm_gibbs import Desk, Weights, desk, load, padded, weights
+from nvil_repro.kernels.rbm_phases import PARTS, Phases, phases
 from nvil_repro.learning.centring import Offsets
 from nvil_repro.models.rbm import Rbm
 from nvil_repro.training.unnormalised_plan import RbmPlan
@@ -72,9 +72,8 @@ class Replica(NamedTuple):
     offsets: Centre
     slope: Parameters  # of the biases alone
     owed: tuple[Owed, ...]  # by part
-    positive: Phase
-    negative: Phase
-    hidden: Units  # of the chains
+    phases: Phases
+    rows: tuple[np.ndarray, ...]  # by part: a step of W_j and what decay takes from it, [2, H], padded
     desks: tuple[Desk, ...]  # by part
     how: How
 
@@ -105,8 +104,8 @@ def replica(
         Centre(*centre),
         Parameters(absent.weight, b.copy(), c),
         tuple(Owed(*owed, np.zeros_like(c), np.zeros_like(c)) for _ in range(PARTS)),
-        *(phase(size, visible, hidden, dtype) for size in sizes),
-        units(sizes[1], hidden),
+        phases(*sizes, visible, hidden, dtype),
+        tuple(padded(2, hidden, dtype=dtype) for _ in range(PARTS)),
         tuple(desk(visible, hidden, dtype) for _ in range(PARTS)),
         how,
     )
