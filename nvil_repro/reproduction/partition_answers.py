@@ -52,11 +52,11 @@ def answer(
     progress: str | None = None,
     threads: int | None = None,
 ) -> list[Answer]:
-    """An answer a seed, from the machine's folder if they are there: as `training.together.Job` calls it."""
+    """An answer a seed, from `folder`, within the machine's, if they are there: as `training.together.Job` calls it."""
     path = folder / answer_file(question)
     if not path.is_file():
         with one_thread(), Progress(len(question.seeds), title, unit="estimate", style=progress) as bar:
-            found = _answers(question, material.machines[folder.name], bar)
+            found = _answers(question, material.machines[folder.parent.name], bar)
         write_atomic(path, json.dumps(found))
     return [Answer(*each) for each in json.loads(path.read_text())]
 

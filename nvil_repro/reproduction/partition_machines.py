@@ -49,6 +49,11 @@ class Trained(NamedTuple):
     updates: int
     level: float  # mean log p* of the run's test cases, in nats
 
+    @property
+    def answers(self) -> Path:
+        """Where what is found out about log Z is kept: apart from the checkpoints, which tell how far training is."""
+        return self.folder / "log-z"
+
 
 def trainings(run: Run, cases: int) -> dict[Cell, UnnormalisedSettings]:
     """For every seed a machine that can be enumerated, then the larger one; `cases` are the training cases."""

@@ -19,7 +19,7 @@ from nvil_repro.models.rbm import RBM
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.partition_answers import Answer, Material, answer, answer_file, multiply_adds
 from nvil_repro.reproduction.partition_machines import METHOD, Cell, Trained
-from nvil_repro.reproduction.partition_methods import ADAPTIVE, AIS, EXACT, REVERSE, Question
+from nvil_repro.reproduction.partition_methods import ADAPTIVE, AIS, EXACT, REVERSE, UNIFORM, Question
 from nvil_repro.reproduction.partition_questions import (
     brackets,
     estimates,
@@ -34,7 +34,7 @@ from nvil_repro.reproduction.results import Row, result_row
 from nvil_repro.training.together import Job, train_together
 
 MODEL, TRIALS, TRACKED = "model", "trials", "train"  # splits: of the machine itself, its trials, its training
-TRACKED_COST = 1.5e4  # of a tracked update, multiply-adds a chain and unit
+PASSES = 10  # of chains through the machine in a tracked update, about
 
 
 class Found(NamedTuple):
@@ -52,12 +52,14 @@ def find(run: Run, data: MnistSplits, machines: Mapping[Cell, Trained]) -> Found
         name = f"RBM {cell.hidden}, seed {cell.seed}"
         for q in of_machine(run, cell, m.burn_in):
             title = ", ".join(filter(None, (name, q.method, ladder_label(q))))
-            jobs[cell, q] = Job(answer, q, m.folder, title, 1, multiply_adds(q, m.machine), answer_file(q))
+            jobs[cell, q] = Job(answer, q, m.answers, title, 1, multiply_adds(q, m.machine), answer_file(q))
         if cell.hidden == s.exact_hidden:
             how = Tracking(m.settings, min(s.tracked_updates, m.settings.updates), s.tracked_points)
-            cost = TRACKED_COST * m.settings.chains * sum(m.machine.theta.weight.shape[1:])
+            moved = PASSES * multiply_adds(Question(AIS, UNIFORM, 1, m.settings.chains), m.machine)
+            summed = multiply_adds(Question(EXACT), m.machine) * (how.exact_points + 1)
+            cost = moved + summed / how.updates
             jobs[cell, None] = Job(
-                track_training, how, m.folder, f"{name}, tracked", how.updates, cost, how.file
+                track_training, how, m.answers, f"{name}, tracked", how.updates, cost, how.file
             )
     material = Material({m.folder.name: m.machine for m in machines.values()}, data)
     found = train_together(jobs, material)

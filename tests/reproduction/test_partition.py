@@ -121,7 +121,7 @@ def test_answers_are_given_once(
 
     monkeypatch.setattr(partition_answers, "METHODS", dict.fromkeys(METHODS, again))
     assert partition_results.find(run, data, machines) == found
-    path = machines[SMALL].folder / partition_answers.answer_file(Question(EXACT))
+    path = machines[SMALL].answers / partition_answers.answer_file(Question(EXACT))
     kept = path.read_text()
     path.unlink()
     with pytest.raises(AssertionError, match="asked again"):  # control
