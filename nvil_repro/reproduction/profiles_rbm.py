@@ -96,7 +96,7 @@ RBM_EXPERIMENTS = (
                 _training,
                 line_updates=1_000,
                 pattern_updates=20_000,
-                pattern_seeds=(0, 1, 2, 3, 4),
+                pattern_seeds=(0, 1, 2),
                 hidden=500,
                 exact_hidden=20,
                 passes=100,

@@ -70,7 +70,7 @@ def _lines(rows: Sequence[Row], published: Sequence[Published]) -> Iterator[dict
             "RAISE": of[RAISE].value if RAISE in of else math.nan,
             "its stderr": of[RAISE].stderr if RAISE in of else math.nan,
             "printed": printed[0] if printed else math.nan,
-            "log Z": "exact" if row.note == "exact" else "estimated",
+            "log Z": "exact" if "exact" in row.note else "estimated",
             "updates": row.updates,
             "minutes": math.nan if row.seconds is None else row.seconds / 60,
         }

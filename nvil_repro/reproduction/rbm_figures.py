@@ -133,11 +133,12 @@ def spurious_modes(rows: Sequence[Row], wrong: Mapping[str, Sequence[WrongState]
     modes that are no pattern at the end, of the first seed, their probabilities in per cent.
     """
     from matplotlib import pyplot
+    from matplotlib.patches import Rectangle
 
     table = frame(row for row in rows if row.metric == METRIC)
-    columns = max(1, *(len(states) for states in wrong.values()))
+    columns = max(6, *(len(states) for states in wrong.values()))  # at least: small pictures, side by side
     figure = pyplot.figure(figsize=(12, 0.55 * len(wrong) + 2.2))
-    left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.25))
+    left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.25), squeeze=False)[0]
     axes = left.subplots()
     left.subplots_adjust(bottom=0.18, left=0.16, right=0.98)
     _curves(axes, table, "updates", 1.0)
@@ -156,7 +157,7 @@ def spurious_modes(rows: Sequence[Row], wrong: Mapping[str, Sequence[WrongState]
         for (state, probability), cell in zip(states, line, strict=False):
             cell.imshow(state.reshape(side, side).numpy(), cmap="Greys", vmin=0, vmax=1)
             cell.set_title(f"{100 * probability:.2g}", fontsize="x-small", pad=2)
-            cell.add_patch(pyplot.Rectangle((-0.5, -0.5), side, side, fill=False, color=GREY))
+            cell.add_patch(Rectangle((-0.5, -0.5), side, side, fill=False, color=GREY))
         if not states:
             line[0].text(0.0, 0.5, "none", **where)
     return figure

@@ -33,6 +33,15 @@ from nvil_repro.training.undirected_top import UndirectedTopSettings
 from nvil_repro.training.unnormalised_settings import UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import mean_of
 
+CODE = (
+    *("evaluation/partition.py", "evaluation/reverse_annealing.py", "evaluation/target_samples.py"),
+    *(
+        "evaluation/exact_partition.py",
+        "evaluation/undirected_top.py",
+        "evaluation/importance.py",
+        "data/mnist.py",
+    ),
+)
 AIS, REVERSE, RAISE = (
     "AIS",
     "reverse",
@@ -194,8 +203,7 @@ class UndirectedTop:
 
 
 def _named(sizes: tuple[Any, ...]) -> str:
-    code = code_hash(of=("reproduction/rbm_measurements.py",))
-    return settings_hash({"sizes": sizes, "code": code})
+    return settings_hash({"sizes": sizes, "code": code_hash(of=CODE)})
 
 
 def measured_file(measurement: Measurement) -> str:

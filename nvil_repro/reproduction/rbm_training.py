@@ -53,7 +53,7 @@ class Cell(NamedTuple):
 
 def machine_cells(run: Run, cases: int) -> dict[Cell, Measurement]:
     """Every net of the run, for `cases` training cases."""
-    s, cells = run.settings, {}
+    s, cells = run.settings, dict[Cell, Measurement]()
     annealing = Annealing(s.ladder, s.rungs, s.chains)
     for seed in s.seeds:
         for name, hidden in [*((name, s.hidden) for name in s.samplers), (EXACT, s.exact_hidden)]:
@@ -116,7 +116,7 @@ def machine_rows(run: Run, nets: Mapping[Cell, Measured], data: MnistSplits) -> 
 
 def machines(nets: Mapping[Cell, Measured]) -> dict[str, Rbm]:
     """The RBMs of the first seed by their labels."""
-    first = {}
+    first: dict[str, Rbm] = {}
     for cell, measured in nets.items():
         if cell.model == "RBM" and not measured.result.diverged:
             first.setdefault(cell.label, measured.result.final)
