@@ -15,6 +15,7 @@ from benchmarks.networks import networks, table_works
 from benchmarks.ours import ours
 from benchmarks.peers import closed_form, general
 from benchmarks.pyro_peer import pyro_elbo, pyro_version
+from benchmarks.rbm import learned, rbm_rows
 from benchmarks.rows import Row, as_json, as_table, measured
 from benchmarks.sampling import sampling
 from benchmarks.scaling import scaling
@@ -23,7 +24,7 @@ from benchmarks.work import Bits, Work, mnist_bits
 
 PEERS = {"eager autograd": autograd, "nvil_loss on modules": general, "closed form, torch": closed_form}
 PYRO = "Pyro TraceGraph_ELBO"
-SECONDS = {  # about; the whole takes some eight minutes, and one more where the engine is yet to be compiled
+SECONDS = {  # about; the whole takes some nine minutes, and one more where the engine is yet to be compiled
     "peers": 40.0,
     "panels": 20.0,
     "scaling": 40.0,
@@ -31,6 +32,7 @@ SECONDS = {  # about; the whole takes some eight minutes, and one more where the
     "sampling": 10.0,
     "estimates": 40.0,
     "documents": 40.0,
+    "rbm": 60.0,
 }
 UPDATES = 2_000_000  # of each of the figure's ten models
 
@@ -62,6 +64,8 @@ def _rows(data: Bits) -> Iterator[Row]:
     yield from estimates(estimated(data), SECONDS["estimates"])
     _say("documents")
     yield from document_rows(newsgroups(), SECONDS["documents"])
+    _say("RBMs")
+    yield from rbm_rows(learned(data), SECONDS["rbm"])
 
 
 def beside_peers(name: str, work: Work, seconds: float, note: str = "") -> Iterator[Row]:
