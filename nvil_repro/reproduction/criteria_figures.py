@@ -82,7 +82,7 @@ def _curves(table: pandas.DataFrame, label: str, unit: str) -> Figure:
     """
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 2, figsize=(10.5, 4.4), sharey=True)
+    figure, panels = pyplot.subplots(1, 2, figsize=(10.5, 5.0), sharey=True, layout="constrained")
     table = table[(table["updates"] > 0) & table["value"].notna()]
     for name in present(table):
         by = (
@@ -109,8 +109,7 @@ def present(table: pandas.DataFrame) -> list[str]:
 
 def _legend_below(figure: Figure) -> None:
     handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncol=5, fontsize="small")
-    figure.tight_layout()
+    figure.legend(handles, names, loc="outside lower center", ncol=5, fontsize="small")
 
 
 def _look(name: str) -> dict[str, Any]:
@@ -129,7 +128,7 @@ def gradients(rows: Sequence[Row]) -> Figure:
 
     table = gradient_table(rows)
     names = present(table)
-    figure, panels = pyplot.subplots(1, 3, figsize=(13.5, 4.2))
+    figure, panels = pyplot.subplots(1, 3, figsize=(13.5, 4.8), layout="constrained")
     labels = ("cosine of the angle to the exact gradient", "noise / length")
     for axes, metric, label in zip(panels, ("gradient_cosine", "gradient_noise"), labels, strict=False):
         for name in names:
@@ -162,9 +161,8 @@ def densities(trained: Mapping[Cell, Measured], rows: Sequence[Row]) -> Figure:
     figure, panels = pyplot.subplots(1, len(pictures), figsize=(13, 3.6), sharey=True)
     top = math.exp(max(float(log_p.max()) for log_p in pictures.values()))
     for axes, (name, log_p) in zip(panels, pictures.items(), strict=True):
-        image = axes.imshow(
-            log_p.exp().reshape(BINS, BINS).T.numpy(), origin="lower", extent=(-EDGE, EDGE) * 2, cmap="Greys", vmin=0, vmax=top
-        )  # fmt: skip
+        sheet = log_p.exp().reshape(BINS, BINS).T.numpy()
+        image = axes.imshow(sheet, origin="lower", extent=(-EDGE, EDGE) * 2, cmap="Greys", vmin=0, vmax=top)
         axes.set_title(f"{name}\n{values[name]:.2f} nats", fontsize="medium")
         axes.set_xlabel("$x_1$")
         axes.grid(visible=False)

@@ -62,9 +62,9 @@ def _rows(run: Run, dataset: str, name: str, way: float, quality: GradientQualit
         variant=f"{way:g}", split="train", seed=run.settings.pattern_seeds[0], threads=1,
     )  # fmt: skip
     exact: dict[str, Any] = {"note": "exact, a sum over states"}
-    yield row(metric="gradient_cosine", value=quality.cosine[0], **exact)
-    yield row(metric="gradient_length", value=quality.relative_norm[0], **exact)
-    yield row(metric="gradient_bias", value=quality.bias[0], **exact)
+    yield row(metric="gradient_cosine", value=quality.cosine[0].item(), **exact)
+    yield row(metric="gradient_length", value=quality.relative_norm[0].item(), **exact)
+    yield row(metric="gradient_bias", value=quality.bias[0].item(), **exact)
     drawn: dict[str, Any] = {"n": quality.draws, "note": f"over {quality.draws:,} minibatches of {SMALL}"}
-    yield row(metric="gradient_noise", value=quality.noise[0], **drawn)
+    yield row(metric="gradient_noise", value=quality.noise[0].item(), **drawn)
     yield row(metric="gradient_seconds", value=quality.seconds, **drawn)

@@ -62,34 +62,25 @@ def _row(run: Run, cell: Cell, data: Data, **fields: Any) -> Row:
 
 
 def _curve(run: Run, cell: Cell, measured: Measured, data: Data) -> Iterator[Row]:
-    row, seeds = partial(_row, run, cell, data), len(cell.seeds)
-    names = ("seed", "updates", "split", "metric", "value", "n", "note")
-    points = [point for point in measured.result.history if point["split"] == "valid"]
-    for point in points:
+    """Validations along the training, and of a small problem once more what it ended with."""
+
+    def row(point: Mapping[str, Any], metric: str) -> Row:
+        shared = {name: point[name] for name in ("seed", "updates", "split", "value", "n", "note")}
         stderr = None if math.isnan(point["stderr"]) else point["stderr"]
-        shared = {name: point[name] for name in names}
-        yield row(stderr=stderr, seconds=point["seconds"] / seeds, **shared)
+        seconds = point["seconds"] / len(cell.seeds)
+        return _row(run, cell, data, metric=metric, stderr=stderr, seconds=seconds, **shared)
+
+    yield from (row(p, p["metric"]) for p in measured.result.history if p["split"] == "valid")
     if cell.part != MNIST:
-        for point in _last(measured):
-            shared = {name: point[name] for name in names if name != "metric"}
-            yield row(metric=REACHED, seconds=point["seconds"] / seeds, **shared)
+        yield from (row(point, REACHED) for point in _last(measured))
 
 
 def _test_rows(run: Run, cell: Cell, measured: Measured, data: Data) -> Iterator[Row]:
     """What was measured of a machine on MNIST; one row of NaN where its training diverged."""
     if cell.part != MNIST:
         return
-    result = measured.result
-    row = partial(
-        _row,
-        run,
-        cell,
-        data,
-        split="test",
-        seed=cell.seeds[0],
-        updates=result.updates,
-        seconds=result.seconds,
-    )
+    result, shared = measured.result, {"split": "test", "seed": cell.seeds[0]}
+    row = partial(_row, run, cell, data, updates=result.updates, seconds=result.seconds, **shared)
     for name, (value, stderr, n, note) in measured.test.items():
         metric, _, variant = name.partition("/")
         yield row(metric=metric, variant=variant, value=value, stderr=stderr, n=n or None, note=note)
@@ -100,7 +91,7 @@ def _test_rows(run: Run, cell: Cell, measured: Measured, data: Data) -> Iterator
 
 def _best_rows(run: Run, data: Data) -> Iterator[Row]:
     """What no model of the small problems can exceed, but by chance on the plane."""
-    on_plane = ring_log_density(data.plane.valid).mean()
+    on_plane = ring_log_density(data.plane.valid).mean().item()
     for splits, value in ((data.patterns, data.patterns.best), (data.plane, on_plane)):
         yield result_row(
             run, dataset=splits.dataset, model=TRUTH, layers=(), method="", split="valid", metric=BEST,

@@ -30,9 +30,7 @@ COPIES = 16  # of each of them, so that minibatches differ
 SMALL = 32  # cases of a minibatch of patterns, and chains
 POINTS = 20  # evaluations of small models along training
 REAL_CRITERIA = ("exact", "score matching", "denoising score matching")
-DENOISED = (
-    0.05  # standard deviation of the noise that denoising score matching takes away; the bumps have 0.12
-)
+DENOISED = 0.1  # standard deviation of the noise that denoising score matching takes away; bumps have 0.12
 
 
 class Data(NamedTuple):

@@ -19,8 +19,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 AROUND = {"cli.py"} | {
     f"reproduction/{name}.py"
     for name in (
-        "__init__", "bench_command", "compare", "continuous_claims", "continuous_figures", "document_figures",
-        "document_views", "execute", "figures", "naming", "notebook", "profiles", "project", "protocols", "provenance",
+        "__init__", "bench_command", "compare", "continuous_claims", "continuous_figures", "criteria_claims",
+        "criteria_figures", "criteria_views", "document_figures", "document_views", "execute", "figures", "naming",
+        "notebook", "profiles", "project", "protocols", "provenance",
         "published", "readme", "report", "results", "rules", "run_command", "settings", "style", "table_figures",
         "table_views",
     )

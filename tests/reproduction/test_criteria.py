@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import numpy
 import pytest
 import torch
 
@@ -208,10 +209,10 @@ def test_a_claim_that_does_not_hold_is_named(
 @pytest.mark.usefixtures("drawing")
 def test_figures_say_what_the_rows_say(rows: list[Row], trained: dict[Cell, Measured]) -> None:
     left, right = criteria_figures.pattern_curves(rows).axes
-    labels = [line.get_label() for line in left.lines if not line.get_label().startswith("_")]
+    labels = [line.get_label() for line in left.lines if not str(line.get_label()).startswith("_")]
     assert labels == [criteria_figures.CRITERIA[name].label for name in CHOSEN]
     table = criteria_views.pattern_table(rows)
-    assert left.lines[0].get_ydata()[-1] == pytest.approx(table.loc["exact", "log-likelihood"])
+    assert numpy.asarray(left.lines[0].get_ydata())[-1] == pytest.approx(table.loc["exact", "log-likelihood"])
     assert right.get_xlabel() == "seconds of training, one thread"
     angles = criteria_figures.gradients(rows).axes[0]
     assert angles.lines[0].get_ydata() == pytest.approx([1, 1, 1, 1])

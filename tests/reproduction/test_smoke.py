@@ -26,7 +26,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "continuous_latents": {"estimators": ["full", "none"], "gradient_samples": 3},
     "rbm_training": {"pattern_updates": 200, "samplers": ["CD1"]},
     "partition_function": {"hidden": 14, "rungs": [3, 60], "trials": 10, "tracked_updates": 20},
-    "without_partition": {"pattern_updates": 200, "draws": 3, "rungs": 50},
+    "without_partition": {"criteria": ["exact", "PCD", "pseudolikelihood"], "draws": 3, "rungs": 50},
     "document_perplexity": {"passes": [40], "train_documents": 1_000, "test_documents": 100},
 }
 
