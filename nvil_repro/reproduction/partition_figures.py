@@ -33,11 +33,15 @@ CHAINS = {
     OWN: Stroke("by chains of its own", "#0072B2", (), "o"),
 }
 TRUTH = Stroke("exact", "#000000", (8, 2), "D")
+FAR = 30.0  # nats from the exact value, where errors are drawn at most
 GOOD, MISSED = "#0072B2", "#D55E00"
 
 
 def errors(rows: Sequence[Row]) -> Figure:
-    """Every estimate at equal work: its error with its interval, and the samples that are effective."""
+    """Every estimate at equal work: its error with its interval, cut at `FAR` nats, and the samples that are effective.
+
+    Crosses: the interval misses the exact value.
+    """
     from matplotlib import pyplot
 
     table = at_equal_work(rows)
@@ -47,9 +51,11 @@ def errors(rows: Sequence[Row]) -> Figure:
     )
     for place, line in table.iterrows():
         colour, marker = (GOOD, "o") if line["holds"] else (MISSED, "X")
-        ends = line["log_z_lower"] - line["exact"], line["log_z_upper"] - line["exact"]
-        left.plot(ends, [place, place], color=colour, linewidth=2)
-        left.plot(line["error"], place, marker=marker, color=colour, markeredgecolor="white")
+        low, error, high = (
+            _cut(line[name] - line["exact"]) for name in ("log_z_lower", "log_z", "log_z_upper")
+        )
+        left.plot([low, high], [place, place], color=colour, linewidth=2)
+        left.plot(error, place, marker=marker, color=colour, markeredgecolor="white")
         right.plot(max(line["effective_samples"], 0.01), place, marker="D", color="#56565B")
     left.axvline(0, color=TRUTH.colour, linewidth=1)
     left.set_xscale("symlog", linthresh=0.3, linscale=1.5)
@@ -57,9 +63,13 @@ def errors(rows: Sequence[Row]) -> Figure:
     left.set_yticks(range(len(table)), [_label(line) for _, line in table.iterrows()])
     right.set_xscale("log")
     right.set_xlabel("effective samples")
-    left.set_title(_title(table["dims"], rows), loc="left", fontsize="small")
+    left.set_title(f"{_title(table['dims'], rows)}; cross: the interval misses", loc="left", fontsize="small")
     figure.tight_layout()
     return figure
+
+
+def _cut(error: float) -> float:
+    return max(-FAR, min(FAR, error))
 
 
 def brackets(rows: Sequence[Row]) -> Figure:

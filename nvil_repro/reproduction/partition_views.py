@@ -19,10 +19,14 @@ KEYS = ["dims", "seed", "variant", "protocol"]
 
 
 def estimates(rows: Sequence[Row]) -> pandas.DataFrame:
-    """A line an estimate: machine, method, ladder and rungs, then `NUMBERS`, `n` and `seconds`."""
+    """A line an estimate: machine, method, ladder and rungs, then `NUMBERS`, `n` and `seconds`.
+
+    An end of an interval that is not finite, which rows hold as NaN, is infinite.
+    """
     table = frame(row for row in rows if row.split == MODEL and row.metric in NUMBERS)
     wide = table.pivot_table(index=KEYS, columns="metric", values="value", sort=False, dropna=False)
     wide = wide.dropna(how="all").reindex(columns=NUMBERS)
+    wide = wide.fillna({"log_z_lower": -math.inf, "log_z_upper": math.inf})
     first = table[table["metric"] == "log_z"].set_index(KEYS)
     wide = wide.join(first[["n", "seconds"]]).reset_index()
     parsed = [ladder_of(label) for label in wide["protocol"]]

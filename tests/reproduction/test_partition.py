@@ -314,6 +314,22 @@ def test_figures_say_what_the_rows_say(rows: list[Row], found: Found) -> None:
         assert len({getattr(stroke, part) for stroke in strokes}) == len(strokes)
 
 
+@pytest.mark.usefixtures("drawing")
+def test_an_endless_interval_holds_everything_and_is_drawn_to_the_edge(rows: list[Row]) -> None:
+    def endless(row: Row) -> Row:
+        wide = row.variant == "bridge sampling" and row.metric in ("log_z_lower", "log_z_upper")
+        return row._replace(value=math.nan, note="inf") if wide and row.split == MODEL else row
+
+    opened = [endless(row) for row in rows]
+    table = views.at_equal_work(opened).set_index("variant")
+    assert table.loc["bridge sampling", "log_z_upper"] == math.inf
+    assert table.loc["bridge sampling", "holds"]
+    reach = [max(abs(asarray(line.get_xdata()))) for line in partition_figures.errors(opened).axes[0].lines]
+    assert max(reach) == partition_figures.FAR
+    reach = [max(abs(asarray(line.get_xdata()))) for line in partition_figures.errors(rows).axes[0].lines]
+    assert max(reach) < partition_figures.FAR  # control
+
+
 def test_who_is_fooled_reads_as_likelihoods(rows: list[Row], machines: dict[Cell, Trained]) -> None:
     table = views.fooled_table(rows).reset_index()
     assert table["hidden units"].tolist() == ["3", "3", "5", "5"]
