@@ -30,7 +30,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "document_perplexity": {"passes": [40], "train_documents": 1_000, "test_documents": 100},
 }
 
-PATTERNS = ("bars-and-stripes-",)  # beside MNIST
+PATTERNS = ("bars-and-stripes-", "ring-")  # beside MNIST
 
 
 def reproduce(name: str, folder: Path, **changes: Any) -> None:
