@@ -109,7 +109,7 @@ def test_notebooks_that_ask_for_the_same_machine_get_the_same_training() -> None
     same: dict[str, Any] = {"hidden": 20, "passes": 2, "evaluations": 4, "seed": 0, "cases": 59_900}
     s = mnist_settings("PCD", **same)
     assert s == mnist_settings("PCD", **same)
-    assert (s.updates, s.eval_every, s.chunk) == (1_200, 300, 300)
+    assert (s.updates, s.eval_every, s.chunk, s.rungs) == (1_200, 300, 300, 200)
     assert s.hash != mnist_settings("CD1", **same).hash
 
 
