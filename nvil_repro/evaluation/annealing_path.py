@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +15,8 @@ from nvil_repro.models.bernoulli import softplus
 from nvil_repro.models.rbm import RBM, Rbm
 from nvil_repro.models.unnormalised import Base, Family, between, like
 from nvil_repro.streams import uniforms
+
+Watch = Callable[[int], None]  # hears of every rung that is done
 
 
 class Path(NamedTuple):
@@ -28,6 +32,8 @@ class Path(NamedTuple):
     step: Callable[
         [Any, float, Tensor], Any
     ]  # (state, b, uniforms [1, C, K]) -> a state, leaving f_b as it is
+    # (rungs, x [R, C, D], seed, name, watch) -> log w [R, C] by compiled code, where there is any
+    compiled: Callable[[Sequence[float], Tensor, int, str, Watch | None], Tensor] | None = None
 
 
 class Units(NamedTuple):
@@ -126,4 +132,26 @@ def _rbm_path(base: Base, theta: Rbm) -> Path:
         lambda state: state.x,
         log_ratio,
         step,
+        partial(_by_kernel, theta, first.visible_bias) if _has_kernel(first, theta) else None,
     )
+
+
+def _has_kernel(base: Rbm, theta: Rbm) -> bool:
+    """Whether compiled code knows this path, from a machine without weights or hidden biases, and can be had here."""
+    bare = not bool(base.weight.any() or base.hidden_bias.any())
+    return bare and theta.weight.dtype == torch.float32 and find_spec("numba") is not None
+
+
+def _by_kernel(
+    theta: Rbm,
+    base_bias: Tensor,
+    rungs: Sequence[float],
+    x: Tensor,
+    seed: int,
+    name: str,
+    watch: Watch | None,
+) -> Tensor:
+    from nvil_repro.kernels.rbm_annealing import ais_compiled
+
+    threads = torch.get_num_threads()
+    return ais_compiled(theta, base_bias, rungs, x.shape[1], seed, threads, x=x, name=name, watch=watch)

@@ -8,19 +8,17 @@ falls from: of `target_samples`, only exact ones make the upper end more than a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nvil_repro.evaluation.annealed_importance import annealed_log_weights
-from nvil_repro.evaluation.annealing_path import Path, annealing_path, begin, draws
+from nvil_repro.evaluation.annealing_path import Path, Watch, annealing_path, begin, draws
 from nvil_repro.evaluation.ladders import checked_ladder
 from nvil_repro.evaluation.partition_estimate import PartitionEstimate, of_weights
 from nvil_repro.models.unnormalised import Family
-
-Watch = Callable[[int], None]  # hears of every rung that is done
 
 
 class Bracket(NamedTuple):
@@ -60,7 +58,7 @@ def ais(
     Errors: `ValueError` for a ladder that does not rise from 0 to 1, or fewer than two chains; as `annealing_path`.
     """
     path, rungs = annealing_path(family, theta, mean), checked_ladder(ladder)
-    log_weights, _ = anneal(path, rungs, begin(path, chains, seed, "ais"), seed, "ais", watch)
+    log_weights = anneal(path, rungs, begin(path, chains, seed, "ais"), seed, "ais", watch)
     return of_weights("AIS", path.log_z, log_weights)
 
 
@@ -80,17 +78,20 @@ def reverse_ais(
     Errors: as `ais`.
     """
     path, rungs = annealing_path(family, theta, mean), checked_ladder(ladder)[::-1]
-    log_weights, _ = anneal(path, rungs, path.enter(samples), seed, "reverse ais", watch)
+    log_weights = anneal(path, rungs, path.enter(samples), seed, "reverse ais", watch)
     return of_weights("reverse AIS", path.log_z, log_weights, falling=True)
 
 
 def anneal(
     path: Path, rungs: Sequence[float], state: Any, seed: int, name: str, watch: Watch | None = None
-) -> tuple[Tensor, Any]:
-    """log w [R, C] of chains taken up the rungs, or down, and the chains at the last rung but one.
+) -> Tensor:
+    """log w [R, C] of chains taken up the rungs, or down.
 
-    The step at rung k is by `uniforms(seed, name, k, [C, K])`.
+    The step at rung k is by `uniforms(seed, name, k, [C, K])`; compiled code draws its own by the same seed and name,
+    see `kernels.rbm_annealing`.
     """
+    if path.compiled:
+        return path.compiled(rungs, path.cases(state), seed, name, watch)
     chains = path.cases(state).shape[1]
 
     def transition(state: Any, b: float, k: int) -> Any:
@@ -98,5 +99,5 @@ def anneal(
             watch(k)
         return path.step(state, b, draws(path, chains, seed, name, k))
 
-    log_weights, state = annealed_log_weights(rungs, state, path.log_ratio, transition)
-    return log_weights[-1], state
+    log_weights, _ = annealed_log_weights(rungs, state, path.log_ratio, transition)
+    return log_weights[-1]

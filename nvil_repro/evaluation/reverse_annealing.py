@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nvil_repro.evaluation.annealing_path import annealing_path, draws
+from nvil_repro.evaluation.annealing_path import Watch, annealing_path, draws
 from nvil_repro.evaluation.ladders import checked_ladder
-from nvil_repro.evaluation.partition import Watch, anneal
+from nvil_repro.evaluation.partition import anneal
 from nvil_repro.models.unnormalised import Family, like
 
 
@@ -45,7 +45,7 @@ def raise_log_prob(
     path, rungs = annealing_path(family, theta, mean), checked_ladder(ladder)[::-1]
     state = path.enter(x.repeat_interleave(chains, 0)[None])
     state = path.step(state, 1.0, draws(path, len(x) * chains, seed, "raise", 0))
-    log_weights, _ = anneal(path, rungs, state, seed, "raise", watch)
+    log_weights = anneal(path, rungs, state, seed, "raise", watch)
     here = family.log_unnormalised(like(theta, [part.double() for part in theta]), x.double()[None])
     return (
         here - path.log_z[:, None] + log_weights.unflatten(-1, (-1, chains)).logsumexp(-1) - math.log(chains)

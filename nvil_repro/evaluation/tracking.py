@@ -1,8 +1,10 @@
 """log Z along training: each update's ratio Z(theta') / Z(theta) by a bridge between persistent chains.
 
-An update moves the model little, so its chains before and after are samples of two densities that nearly agree, and
-cost nothing that training has not paid (the simplest form of Desjardins, Courville & Bengio 2011, who also track
-tempered models and weigh all of them in a Kalman filter). Errors add up: start from an estimate, and compare with one.
+An update moves the model little, so chains before and after it are samples of two densities that nearly agree (the
+simplest form of Desjardins, Courville & Bengio 2011, who also track tempered models and weigh all of them in a Kalman
+filter). They must be chains of their own: an update lowers p* just where the chains it was made from stand, so those
+report a Z that falls with every update, nats below the truth within a hundred of them and outside its interval.
+Errors add up: start from an estimate, and compare with one.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ From a machine without weights, of visible bias b_0, to the whole one, f_b(x) = 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -33,12 +33,14 @@ def ais_compiled(
     *,
     x: Tensor | None = None,
     name: str = "ais",
+    watch: Callable[[int], None] | None = None,
 ) -> Tensor:
     """log w of every chain, float64 [R, C], for a `ladder` that rises from 0 to 1 or falls from 1 to 0.
 
     `base_bias` [R, D]. Chains begin at x [R or 1, C, D], samples of the ladder's first rung; without it the ladder
     rises, and they are drawn. The step at rung k reads `counter_uniforms(seed, name, 0, (rungs, C, H + D))[k]`, which
     replicas share; no number depends on `threads`. Rungs are rounded to the dtype of theta before anything else.
+    `watch` hears of every rung that the first chains have done.
     Errors: `ValueError` without x for a ladder that does not begin at 0.
     """
     if x is None and ladder[0] != 0:
@@ -59,7 +61,12 @@ def ais_compiled(
             blocks.append((machine, base_bias[r].numpy(), rungs, key, first, chains, x is None, *room, kept))
 
     def run(block: int, begin: int, end: int) -> None:
-        run_annealing(*blocks[block], begin, end)
+        for rung in range(begin, end, SLICE):
+            until = min(rung + SLICE, end)
+            run_annealing(*blocks[block], rung, until)
+            if watch and block == 0:
+                for done in range(rung, until):
+                    watch(done)
 
     run_interleaved(run, len(blocks), len(rungs), SLICE, threads)
     return log_weights

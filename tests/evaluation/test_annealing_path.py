@@ -58,7 +58,7 @@ def test_weights_are_unbiased_up_and_down(rungs: list[float], falling: bool) -> 
     probability = log_f(rungs[0]).softmax(-1)[:, visited[0]]
     for b, x, y in zip(rungs[1:], visited, visited[1:], strict=False):
         probability = probability * transition(b)[:, x, y]
-    log_w, _ = anneal(script, rungs, script.enter(STATES[visited[0]][None]), 0, "test")
+    log_w = anneal(script, rungs, script.enter(STATES[visited[0]][None]), 0, "test")
     torch.testing.assert_close((log_w.exp() * probability).sum(-1), expected.exp(), **EXACT)
     elsewhere = log_f(1 - rungs[0]).softmax(-1)[:, visited[0]] / log_f(rungs[0]).softmax(-1)[:, visited[0]]
     assert ((log_w.exp() * probability * elsewhere).sum(-1) - expected.exp()).abs().min() > 1e-3  # control

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from nvil_repro.evaluation import annealing_path
 from nvil_repro.evaluation.exact_partition import exact_log_partition
 from nvil_repro.evaluation.ladders import uniform_ladder
 from nvil_repro.evaluation.partition import Bracket, ais, reverse_ais
@@ -119,3 +120,22 @@ def test_ladders_that_are_none_are_refused(ladder: list[float]) -> None:
 def test_one_chain_is_refused() -> None:
     with pytest.raises(ValueError, match="1 chain"):
         ais(RBM, random_rbm(), ladder=LADDER, chains=1)
+
+
+def test_single_precision_takes_the_compiled_road(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same estimate by other uniforms; what has hidden biases at its base, or another family, has no such road."""
+    pytest.importorskip("numba")
+    theta = Rbm(*(part.float() for part in random_rbm()))
+    exact, told = exact_log_partition(RBM, theta), list[int]()
+    found = ais(RBM, theta, ladder=LADDER, watch=told.append)
+    assert holds(found, exact)
+    assert told == list(range(len(LADDER)))
+    monkeypatch.setattr(annealing_path, "find_spec", lambda name: None)
+    slow = ais(RBM, theta, ladder=LADDER)
+    assert holds(slow, exact)
+    assert not torch.equal(found.log_z, slow.log_z)  # control: two roads were taken
+    bare = Rbm(torch.zeros_like(theta.weight), theta.visible_bias, theta.hidden_bias)
+    monkeypatch.undo()
+    assert annealing_path.annealing_path(RBM, theta).compiled
+    assert annealing_path.annealing_path(RBM, bare).compiled is None
+    assert annealing_path.annealing_path(RBM, random_rbm()).compiled is None
