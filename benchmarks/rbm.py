@@ -230,7 +230,7 @@ def numpy_weights(
         return (random.random(logits.shape, np.float32) * (1 + np.exp(-logits)) < 1).astype(np.float32)
 
     x = bits(np.broadcast_to(base, (chains, len(base))))
-    for low, high in pairwise(np.float32(ladder)):
+    for low, high in pairwise(np.asarray(ladder, np.float32)):
         a = x @ weight + c
         total += (high - low) * (x @ (b - base))
         total += (np.logaddexp(0, high * a) - np.logaddexp(0, low * a)).sum(1)
