@@ -15,7 +15,7 @@ FAST_RATE = 0.01  # of fast weights, which does not fall
 BURN_IN = 10  # steps of naive chains
 TEMPERATURES = 5
 SHORT = 3  # CD of more steps than these begins with one and grows, as Salakhutdinov & Murray (2008) did
-RUNGS = 10  # a hidden unit, while a machine trains: fewer leave AIS behind, and flatter by many nats
+RUNGS = 10  # a hidden unit, of the annealing that follows a machine while it trains
 ROUND = 50  # lengths of runs are multiples of this many updates
 MODULE = "training/unnormalised.py"
 
