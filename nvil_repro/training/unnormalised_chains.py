@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from nvil_repro.counters import counter_uniforms
 from nvil_repro.learning.markov_chains import fresh, sampler, walk
 from nvil_repro.learning.tempering import rungs, temper
 from nvil_repro.models.unnormalised import Family
-from nvil_repro.streams import stream, uniforms
+from nvil_repro.streams import uniforms
 from nvil_repro.training.unnormalised_settings import KEPT, UnnormalisedSettings
 from nvil_repro.trees import view
 
@@ -38,22 +37,17 @@ def chain(
     """move(model, states): what the Markov chain of this update makes of states, under theta or what overlays it."""
     s, (_, count) = settings, sampler(family)
     each, dtype = (s.batch_size if s.criterion == "cd" else s.chains, count(theta)), theta[0].dtype
-    draw = partial(uniform_steps, seed, update=update, count=s.steps_at(update), dtype=dtype)
+
+    def draw(name: str, *shape: int) -> tuple[Tensor, ...]:  # those that compiled code draws for itself
+        return counter_uniforms(seed, name, update, (s.steps_at(update), *shape), dtype).unbind()
+
     if s.temperatures > 1:
-        gibbs, trades = (s.temperatures, *each), (s.temperatures - 1, each[0])
-        both = zip(draw("gibbs", shape=gibbs), draw("swaps", shape=trades), strict=True)
+        both = zip(
+            draw("gibbs", s.temperatures, *each), draw("swaps", s.temperatures - 1, each[0]), strict=True
+        )
         return lambda model, states: temper(family, rungs(family, model, s.temperatures, mean), states, both)
-    steps = draw("gibbs", shape=each)
+    steps = draw("gibbs", *each)
     if s.criterion == "naive":
         begin = fresh(family, theta, uniforms(seed, "fresh", update, each, dtype))
         return lambda model, _: walk(family, model, begin, steps)
     return lambda model, states: walk(family, model, states, steps)
-
-
-def uniform_steps(
-    seed: int, name: str, *, update: int, count: int, shape: tuple[int, ...], dtype: torch.dtype
-) -> Iterator[Tensor]:
-    """`streams.uniforms(seed, name, update, (count, *shape), dtype)`, one of `count` at a time."""
-    generator, kind = stream(seed, name, update), np.float32 if dtype == torch.float32 else np.float64
-    for _ in range(count):
-        yield torch.from_numpy(generator.random(shape, dtype=kind))

@@ -14,11 +14,10 @@ from nvil_repro.evaluation.exact_partition import exact_log_likelihood, exact_lo
 from nvil_repro.learning.criteria import CRITERIA
 from nvil_repro.models.rbm import RBM
 from nvil_repro.models.unnormalised import REALS, energy_family
-from nvil_repro.streams import uniforms
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import SettingsError
 from nvil_repro.training.unnormalised import UnnormalisedMethod, UnnormalisedState, train
-from nvil_repro.training.unnormalised_chains import chain, uniform_steps
+from nvil_repro.training.unnormalised_chains import chain
 from nvil_repro.training.unnormalised_likelihood import log_partition
 from nvil_repro.training.unnormalised_settings import LIKELIHOOD, UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import Start, checked_start, mean_of
@@ -153,7 +152,8 @@ def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, criterion: str) -> Non
 
 @pytest.mark.parametrize("forgotten", ["moments", "chains", "fast", "offsets"])
 def test_the_comparison_notices_a_run_that_forgets(monkeypatch: pytest.MonkeyPatch, forgotten: str) -> None:
-    straight = train(SETTINGS, pairs(), progress="off")
+    settings = replace(SETTINGS, steps=1, chunk=1)  # chains driven alike soon meet
+    straight = train(settings, pairs(), progress="off")
     plain = UnnormalisedMethod.advance
 
     def forgetful(self: UnnormalisedMethod, state: UnnormalisedState, first: int, count: int) -> Tensor:
@@ -162,7 +162,7 @@ def test_the_comparison_notices_a_run_that_forgets(monkeypatch: pytest.MonkeyPat
         return plain(self, state, first, count)
 
     monkeypatch.setattr(UnnormalisedMethod, "advance", forgetful)
-    assert not same(train(SETTINGS, pairs(), progress="off"), straight)
+    assert not same(train(settings, pairs(), progress="off"), straight)
 
 
 def test_compiled_updates_learn_too_and_resume(tmp_path: Path) -> None:
@@ -189,10 +189,17 @@ def test_a_diverged_model_is_recorded_and_its_companion_goes_on() -> None:
     assert not train(SETTINGS, pairs(), progress="off").diverged
 
 
-def test_uniforms_one_step_at_a_time_are_those_of_their_stream() -> None:
-    for dtype in (torch.float32, torch.float64):
-        found = torch.stack(list(uniform_steps(3, "gibbs", update=5, count=4, shape=(3, 7), dtype=dtype)))
-        assert torch.equal(found, uniforms(3, "gibbs", 5, (4, 3, 7), dtype))
+@pytest.mark.parametrize("criterion", ["cd", "pcd", "fpcd"])
+def test_the_two_engines_draw_the_same_and_agree(criterion: str) -> None:
+    pytest.importorskip("numba")
+    settings = replace(SETTINGS, criterion=criterion, dtype="float32", rate=0.05, updates=6)
+    nets = [
+        train(replace(settings, engine=name), pairs(), progress="off").final for name in ("kernel", "torch")
+    ]
+    for compiled, plain in zip(*nets, strict=True):
+        torch.testing.assert_close(compiled, plain, rtol=0, atol=1e-5)
+    other = train(replace(settings, engine="torch", seeds=(1,)), pairs(), progress="off").final
+    assert (other[0] - nets[0][0]).abs().max() > 1e-3  # control
 
 
 def test_naive_chains_forget_and_persistent_ones_go_on() -> None:
