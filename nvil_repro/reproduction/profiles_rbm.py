@@ -95,7 +95,7 @@ RBM_EXPERIMENTS = (
             "paper": replace(
                 _training,
                 line_updates=1_000,
-                pattern_updates=20_000,
+                pattern_updates=5_000,
                 pattern_seeds=(0, 1, 2),
                 hidden=500,
                 exact_hidden=20,
