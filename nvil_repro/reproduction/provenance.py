@@ -20,10 +20,11 @@ AROUND = {"cli.py"} | {
     f"reproduction/{name}.py"
     for name in (
         "__init__", "bench_command", "compare", "continuous_claims", "continuous_figures", "criteria_claims",
-        "criteria_figures", "criteria_views", "document_figures", "document_views", "execute", "figures", "naming",
-        "notebook", "profiles", "project", "protocols", "provenance",
-        "published", "readme", "report", "results", "rules", "run_command", "settings", "style", "table_figures",
-        "table_views",
+        "criteria_figures", "criteria_views", "document_figures", "document_views", "evaluate_rbm", "execute",
+        "experiment", "figures", "naming", "notebook", "partition_claims", "partition_figures",
+        "partition_views", "profiles", "profiles_rbm", "project", "protocols", "provenance", "published",
+        "rbm_claims", "rbm_figures", "readme", "report", "results", "rules", "run_command", "settings",
+        "settings_rbm", "style", "table_figures", "table_views",
     )
 }  # fmt: skip
 
