@@ -44,13 +44,13 @@ def advance_compiled(
     """T updates of every replica in place; the free-energy gap at each, float64 [T, R], in nats.
 
     `chains` [R, C, D], which "cd" leaves unread; `x` uint8 [R, T, B, D]; `steps` and `rates` [T]. The uniforms of
-    update t are `counter_uniforms(seed, STREAM, first_update + t, (steps[t], B or C, H + D))`, h's before x's. No
-    number depends on `threads` or on the replicas alongside.
+    update t are `counter_uniforms(seed, STREAM, first_update + t, (steps[t], B or C, H + D))`, h's before x's.
+    `plan.fixed` is empty. No number depends on `threads` or on the replicas alongside.
     """
     persistent, updates, number = plan.criterion in PERSISTENT, len(steps), len(seeds)
     sizes = x.shape[2], chains.shape[1] if persistent else x.shape[2]
-    fixed = how(plan, rates, theta.weight.dtype)
-    replicas = [replica(theta, moments, fast, offsets, r, sizes, fixed) for r in range(number)]
+    constants = how(plan, rates, theta.weight.dtype)
+    replicas = [replica(theta, moments, fast, offsets, r, sizes, constants) for r in range(number)]
     gaps = torch.empty(updates, number, dtype=torch.float64)
     if persistent:
         for r, s in enumerate(replicas):

@@ -30,10 +30,6 @@ def run_slopes(s):
         approach(lam, c, rate)
     count(phases.chains, cases, -1 / len(phases.chains.on), phases.rows, phases.rows_on, b)
     sum_up(phases.h, cases, len(phases.h), c)
-    if s.how.fixed[1]:
-        clear(b)
-    if s.how.fixed[2]:
-        clear(c)
 
 
 @jit
@@ -76,8 +72,7 @@ def run_rows(s, t, update, first, last):
             top, bottom = line * LINE, min((line + 1) * LINE, visible)
             for j in range(top, bottom):
                 clear(row)
-                if not s.how.fixed[0]:
-                    add_rows(row, 0, s.phases.h, s.phases.rows[j : j + 1], s.phases.rows_on[j])
+                add_rows(row, 0, s.phases.h, s.phases.rows[j : j + 1], s.phases.rows_on[j])
                 centre(row, j, s.slope.visible_bias, s.slope.hidden_bias, mu, lam)
                 follow(above[j : j + 1], row, s.how.fast_rate, s.how.fast_decay)
                 owe(row, j, mu, lam, owed.fast_visible, owed.fast_hidden, terms)

@@ -51,12 +51,11 @@ class Owed(NamedTuple):
 
 
 class How(NamedTuple):
-    """`RbmPlan` in the dtype of the parameters."""
+    """`RbmPlan`, of which nothing is `fixed`, in the dtype of the parameters."""
 
     kind: int  # the optimiser, one of `ascent.KINDS`
     constants: np.ndarray  # its decay, second decay, epsilon, and no centre
     rates: np.ndarray  # [T]
-    fixed: np.ndarray  # of W, b, c: bool [3]
     weight_decay: np.floating
     fast_rate: np.floating
     fast_decay: np.floating
@@ -118,7 +117,6 @@ def how(plan: RbmPlan, rates: Tensor, dtype: torch.dtype) -> How:
         KINDS[plan.optimiser.name],
         np.array((*plan.optimiser.constants[:3], 0), like),
         rates.numpy().astype(like),
-        np.array([name in plan.fixed for name in Rbm._fields]),
         *(like.type(n) for n in (plan.weight_decay, plan.fast_rate, plan.fast_decay, plan.offset_rate)),
     )
 

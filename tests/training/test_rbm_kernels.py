@@ -91,8 +91,6 @@ PLANS = {
     "centred": RbmPlan("pcd", Optimiser("momentum"), weight_decay=0.1, centred=True, offset_rate=0.2),
     "centred cd": RbmPlan("cd", Optimiser("adam"), centred=True, offset_rate=0.2),
     "centred fpcd": RbmPlan("fpcd", Optimiser("momentum"), fast_rate=0.3, centred=True, offset_rate=0.2),
-    "fixed": RbmPlan("pcd", Optimiser("sgd"), fixed=("visible_bias",), centred=True),
-    "fixed weight": RbmPlan("pcd", Optimiser("sgd"), fixed=("weight", "hidden_bias")),
 }
 
 
