@@ -42,7 +42,7 @@ def noise_contrastive(
     G(u) = log p*(u) - log Z - log(k q(u)), `log_z` [R, 1], which has a gradient as theta has (see `criteria`), and
     k = `ratio`, by default K/B. Shapes and `weights`: as in `flips.mean_over_flips`.
     """
-    k = ratio or noise.samples.shape[1] / x.shape[1]
+    k = noise.samples.shape[1] / x.shape[1] if ratio is None else ratio
     shift = log_z + math.log(k)
     of_cases = family.log_unnormalised(theta, x) - shift - noise.log_q_cases
     of_noise = family.log_unnormalised(theta, noise.samples) - shift - noise.log_q
