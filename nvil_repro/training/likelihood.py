@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -132,18 +133,28 @@ def run(
     folder: str | Path | None,
     title: str,
     progress: str | None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainResult[State]:
-    """`loop.run`, the run named by its settings, its data and torch's version. Errors: those of `loop.run`."""
-    digest = hashlib.sha256()
-    for part in (data.train, data.valid):
-        for array in _arrays(part):
-            digest.update(np.ascontiguousarray(array).data)
+    """`loop.run`, the run named by its settings, its data, torch's version and what `more`, JSON-able, names it.
+
+    Errors: those of `loop.run`.
+    """
+    arrays = (*_arrays(data.train), *_arrays(data.valid))
     identity = settings.to_dict() | {
-        "data": {"dataset": data.dataset, "sha256": digest.hexdigest()[:16]},
+        "data": {"dataset": data.dataset, "sha256": sha256(arrays)},
         "torch": torch.__version__,  # another version may round otherwise
+        **more,
     }
     place = None if folder is None else Path(folder)
     return loop.run(method, settings.schedule, identity, place, title=title, progress=progress)
+
+
+def sha256(arrays: Iterable[np.ndarray]) -> str:
+    """The first sixteen hex digits of the SHA-256 of the arrays' bytes."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
 
 
 def _arrays(part: Tensor | Counts) -> Sequence[np.ndarray]:

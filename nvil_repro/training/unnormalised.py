@@ -33,7 +33,7 @@ from nvil_repro.training.unnormalised_likelihood import LogZ, has_log_z, log_lik
 from nvil_repro.training.unnormalised_settings import UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import Start, checked_start, mean_of
 from nvil_repro.training.unnormalised_update import ascend, update_by_chains
-from nvil_repro.trees import clone, view
+from nvil_repro.trees import clone, leaves, view
 
 SLICE = 50  # updates handed to compiled code at once
 
@@ -64,8 +64,9 @@ def train(
     """Train a model per seed on `data.train`, tracking the log-likelihood of `data.valid`.
 
     Cases are bits, uint8 [N, D], or for a family of reals floats. `own` is a family of yours with its parameters at the
-    start; `settings.family` names it, and what its functions do is outside the hash. Where log Z can be neither
-    enumerated nor annealed, the criterion itself is tracked.
+    start; `settings.family` names it, and those parameters, outside the settings' hash, name the run too; what the
+    family's functions do is in neither. Where log Z can be neither enumerated nor annealed, the criterion itself is
+    tracked.
     `folder` keeps checkpoints, so that the same call continues an interrupted run, see `loop.run`; `progress` is bar,
     lines or off, None to find out which; `threads`, as many as torch uses if None, share out the seeds and change no
     number.
@@ -75,7 +76,8 @@ def train(
     method = UnnormalisedMethod(
         settings, family, theta, data.train, data.valid, threads or torch.get_num_threads()
     )
-    return likelihood.run(method, settings, data, folder, title, progress)
+    began = {"start": likelihood.sha256(part.numpy() for _, part in leaves(theta))} if own else {}
+    return likelihood.run(method, settings, data, folder, title, progress, began)
 
 
 @dataclass(frozen=True)

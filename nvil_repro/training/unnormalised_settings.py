@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from typing import Any
 from nvil_repro.learning.contrastive_divergence import steps_at
 from nvil_repro.learning.criteria import CRITERIA, Amounts
 from nvil_repro.learning.fast_weights import DECAY
+from nvil_repro.learning.pseudolikelihood import MOST
 from nvil_repro.training import likelihood
 from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.optimisers import Optimiser
@@ -40,7 +42,8 @@ class UnnormalisedSettings(SeedSettings):
     zero at `updates`; `weight_decay` shrinks the weights by rate x weight_decay an update.
     While training, log Z is exact if the model's smaller side has at most `exact_units` bits, else annealed by
     `annealed_chains` chains over `rungs` rungs.
-    Nothing but `checkpoint_seconds` is outside the hash. Errors: `SettingsError`.
+    Of the settings only `checkpoint_seconds` is outside the hash; a start of your own is none of them, see
+    `unnormalised.train`. Errors: `SettingsError`.
     """
 
     family: str = "RBM"
@@ -85,9 +88,10 @@ class UnnormalisedSettings(SeedSettings):
         for name, allowed in (("criterion", (*LIKELIHOOD, *CRITERIA)), ("engine", ENGINES)):
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
-        for name in ("fast_decay", "offset_rate"):
-            if getattr(self, name) > 1:
-                raise SettingsError(f"{name}={getattr(self, name)}: expected at most 1")
+        for name, most in (("fast_decay", 1), ("offset_rate", 1), ("block", MOST)):
+            if getattr(self, name) > most:
+                raise SettingsError(f"{name}={getattr(self, name)}: expected at most {most}")
+        _check_amounts(self.amounts)
         if self.temperatures > 1 and self.criterion not in KEPT:
             raise SettingsError(
                 f"temperatures={self.temperatures} with criterion={self.criterion!r}: only chains that persist are "
@@ -95,10 +99,15 @@ class UnnormalisedSettings(SeedSettings):
             )
         if self.centred and self.family != "RBM":
             raise SettingsError(f"centred=True for family={self.family!r}: only the RBM is centred")
+        if self.centred and self.fixed:
+            raise SettingsError(
+                f"fixed={self.fixed!r} with centred=True: a centred step of one parameter moves the others; set "
+                "centred=False, or fix nothing"
+            )
         if self.engine == "kernel" and not self.has_kernel:
             raise SettingsError(
-                f"engine='kernel': expected a float32 RBM by {', '.join(COMPILED)} at one temperature, and numba; "
-                "set engine='auto'"
+                f"engine='kernel': expected a float32 RBM by {', '.join(COMPILED)} at one temperature, nothing fixed, "
+                "and numba; set engine='auto'"
             )
 
     @property
@@ -106,11 +115,11 @@ class UnnormalisedSettings(SeedSettings):
         """Whether the compiled road knows this training, and can be taken here."""
         plain = self.temperatures == 1 and self.dtype == "float32" and not self.fixed
         known = self.family == "RBM" and self.criterion in COMPILED and plain
-        return known and all(find_spec(name) for name in ("numba", "nvil_repro.kernels.rbm"))
+        return known and find_spec("numba") is not None
 
     @property
     def resolved_engine(self) -> str:
-        """`kernel` or `torch`; their numbers agree to rounding only, so the hash holds which."""
+        """`kernel` or `torch`: of the same uniforms, their numbers agree to rounding only, so the hash holds which."""
         if self.engine == "auto":
             return "kernel" if self.has_kernel else "torch"
         return self.engine
@@ -140,3 +149,15 @@ class UnnormalisedSettings(SeedSettings):
         """JSON-able, only what can change a number."""
         named: Mapping[str, Any] = super().to_dict()
         return {**named, "engine": self.resolved_engine}
+
+
+def _check_amounts(amounts: Any) -> None:
+    if not isinstance(amounts, Amounts):
+        raise SettingsError(
+            f"amounts={amounts!r}: expected Amounts of learning.criteria; write Amounts(noise=10)"
+        )
+    for name, count in (("units", 1 if amounts.units is None else amounts.units), ("noise", amounts.noise)):
+        if type(count) is not int or count < 1:
+            raise SettingsError(f"amounts.{name}={count!r}: expected an integer of at least 1")
+    if type(amounts.sd) not in (int, float) or not 0 < amounts.sd < math.inf:
+        raise SettingsError(f"amounts.sd={amounts.sd!r}: expected a finite number above 0")

@@ -64,6 +64,10 @@ def checked_start(settings: UnnormalisedSettings, data: Splits, own: Start | Non
             f"family={settings.family!r}: expected one of {', '.join(FAMILIES)}, or give `train` a Start of your own"
         )
     family = own.family if own else FAMILIES[settings.family][0]
+    if family.name in FAMILIES and family is not FAMILIES[family.name][0]:
+        raise SettingsError(
+            f"a family of your own named {family.name!r}: that name belongs to a family of nvil_repro; choose another"
+        )
     check_cases(family, data, settings.batch_size)
     theta = own.theta if own else FAMILIES[settings.family][1](settings, data.train)
     if (own and family.name != settings.family) or len(theta[0]) != len(settings.seeds):

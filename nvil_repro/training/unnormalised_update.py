@@ -90,7 +90,7 @@ def ascend(
         rate * direction(slope, [moment[i] for moment in moments], plan.optimiser, update)
         for i, slope in enumerate(slopes)
     ]
-    if plan.weight_decay:
+    if plan.weight_decay and theta._fields[0] not in plan.fixed:
         steps[0] = steps[0] - rate * plan.weight_decay * theta[0]
     for parameter, part in zip(theta, _back(like(theta, steps), offsets), strict=True):
         parameter.add_(part)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from nvil_repro.evaluation.exact_partition import exact_log_likelihood, exact_log_partition
-from nvil_repro.learning.criteria import CRITERIA
+from nvil_repro.learning.criteria import CRITERIA, Amounts
 from nvil_repro.models.rbm import RBM
 from nvil_repro.models.unnormalised import REALS, energy_family
+from nvil_repro.training.checkpoints import SettingsChangedError
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import SettingsError
 from nvil_repro.training.unnormalised import UnnormalisedMethod, UnnormalisedState, train
@@ -253,6 +254,30 @@ def test_an_energy_of_ones_own_learns_by_what_needs_no_log_z() -> None:
         train(replace(settings, family="RBM"), data, own=own, progress="off")
 
 
+def test_a_name_that_is_taken_is_no_name_for_an_energy_of_ones_own() -> None:
+    """By its name the compiled RBM would train in its place."""
+    settings = replace(SETTINGS, centred=False, engine="auto", criterion="cd")
+    _, theta = checked_start(settings, pairs())
+    assert checked_start(settings, pairs(), Start(RBM, theta)).family is RBM
+    taken = energy_family("RBM", lambda t, x: -RBM.log_unnormalised(t, x), visible=6)
+    with pytest.raises(SettingsError, match="a family of your own named 'RBM': that name belongs to"):
+        checked_start(settings, pairs(), Start(taken, theta))
+
+
+def test_a_start_of_ones_own_names_the_run(tmp_path: Path) -> None:
+    theta = random_rbm(6, 3, replicas=1)
+    own, other = Start(RBM, theta), Start(RBM, theta._replace(weight=2 * theta.weight))
+    straight = train(SETTINGS, pairs(), own=own, progress="off")
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, UnnormalisedMethod, "advance", 2, after=False)
+        with pytest.raises(StopHereError):
+            train(SETTINGS, pairs(), tmp_path, own=own, progress="off")
+    assert same(train(SETTINGS, pairs(), tmp_path, own=own, progress="off"), straight)
+    for changed in (other, None):
+        with pytest.raises(SettingsChangedError, match="start: "):
+            train(SETTINGS, pairs(), tmp_path, own=changed, progress="off")
+
+
 def test_settings_name_the_run() -> None:
     assert replace(SETTINGS, checkpoint_seconds=5.0).hash == SETTINGS.hash
     for change in (
@@ -260,9 +285,11 @@ def test_settings_name_the_run() -> None:
         {"temperatures": 2},
         {"seeds": (1,)},
         {"centred": False},
-        {"fixed": ("weight",)},
+        {"amounts": Amounts(noise=3)},
     ):
         assert replace(SETTINGS, **change).hash != SETTINGS.hash
+    free = replace(SETTINGS, centred=False)
+    assert replace(free, fixed=("weight",)).hash != free.hash
 
 
 @pytest.mark.parametrize(
@@ -280,6 +307,15 @@ def test_settings_name_the_run() -> None:
         ),
         ({"family": "Boltzmann"}, "centred=True for family='Boltzmann': only the RBM is centred"),
         ({"fast_decay": 1.5}, "fast_decay=1.5: expected at most 1"),
+        ({"fixed": ("weight",)}, r"fixed=\('weight',\) with centred=True: a centred step"),
+        ({"block": 0}, "block=0: expected an integer of at least 1"),
+        ({"block": 13}, "block=13: expected at most 12"),
+        ({"amounts": (None, 10, 0.3)}, r"amounts=\(None, 10, 0.3\): expected Amounts"),
+        ({"amounts": Amounts(units=0)}, "amounts.units=0: expected an integer of at least 1"),
+        ({"amounts": Amounts(noise=0)}, "amounts.noise=0: expected an integer of at least 1"),
+        ({"amounts": Amounts(noise=2.0)}, "amounts.noise=2.0: expected an integer"),  # type: ignore[arg-type]
+        ({"amounts": Amounts(sd=0.0)}, "amounts.sd=0.0: expected a finite number above 0"),
+        ({"amounts": Amounts(sd=float("nan"))}, "amounts.sd=nan: expected a finite number"),
         (
             {"engine": "kernel", "dtype": "float64"},
             "engine='kernel': expected a float32 RBM by cd, pcd, fpcd",
@@ -303,7 +339,7 @@ def test_settings_that_cannot_be_are_refused(change: dict[str, Any], message: st
             pairs(),
             "family='RMB': expected one of RBM, GaussianRBM, Boltzmann",
         ),
-        ({"fixed": ("sd",)}, pairs(), "'sd'} is none of weight, visible_bias, hidden_bias"),
+        ({"fixed": ("sd",), "centred": False}, pairs(), "'sd'} is none of weight, visible_bias, hidden_bias"),
         (
             {"criterion": "score_matching"},
             pairs(),

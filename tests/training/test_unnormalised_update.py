@@ -80,10 +80,14 @@ def test_all_steps_at_once_in_their_order(broken: str | None) -> None:
     assert all(agree) == (broken is None)
 
 
-def test_fixed_parts_stay() -> None:
-    theta, velocity = random_rbm(), Rbm(*map(torch.zeros_like, random_rbm()))
-    found = clone(theta)
-    plan = RbmPlan("cd", Optimiser("momentum"), fixed=("visible_bias",))
-    update_rbm(found, (velocity,), torch.empty(2, 0, 4).double(), None, None, X, draws(5), plan, 0.1, 0)
-    assert torch.equal(found.visible_bias, theta.visible_bias)
-    assert not torch.equal(found.hidden_bias, theta.hidden_bias)
+@pytest.mark.parametrize("part", Rbm._fields)
+def test_fixed_parts_stay_whatever_else_moves(part: str) -> None:
+    """Weights would decay, and fast ones follow."""
+    plan = RbmPlan("fpcd", Optimiser("momentum"), weight_decay=0.1, fast_rate=0.3, fixed=(part,))
+    for now in (plan, plan._replace(fixed=())):  # the second is the control
+        found, velocity, fast = random_rbm(), *(Rbm(*map(torch.zeros_like, random_rbm())) for _ in range(2))
+        update_rbm(found, (velocity,), clone(CHAINS), fast, None, X, draws(3), now, 0.1, 0)
+        stayed = [
+            name for name in Rbm._fields if torch.equal(getattr(found, name), getattr(random_rbm(), name))
+        ]
+        assert stayed == list(now.fixed)
