@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import fmean
 
 from benchmarks.documents import document_rows, newsgroups
@@ -37,35 +37,46 @@ SECONDS = {  # about; the whole takes some nine minutes, and one more where the 
 UPDATES = 2_000_000  # of each of the figure's ten models
 
 
-def main(json: bool = False) -> int:
-    """Measure everything and print a table, or JSON. What is being measured goes to the error stream."""
-    data = mnist_bits()
-    rows = list(_rows(data))
+def main(json: bool = False, parts: Sequence[str] = ()) -> int:
+    """Measure the given parts, or all, and print a table, or JSON. What is being measured goes to the error stream.
+
+    Errors: `ValueError` for an unknown part.
+    """
+    if unknown := set(parts) - PARTS.keys():
+        raise ValueError(f"unknown part {min(unknown)!r}: choose from {', '.join(PARTS)}")
+    data, rows = mnist_bits(), []
+    for name, measure in PARTS.items():
+        if name in parts or not parts:
+            print(f"measuring: {name}", file=sys.stderr, flush=True)
+            rows += measure(data)
     print(as_json(rows) if json else as_table(rows))
     return 0
 
 
-def _rows(data: Bits) -> Iterator[Row]:
+def peers(data: Bits) -> Iterator[Row]:
+    """An update and its peers, twice."""
     on = f"{data.dataset}, minibatch 20"
-    _say("an update and its peers, twice")
     yield from beside_peers("five variants", Work(data), SECONDS["peers"], on)
     full = Work(data, variants=("full",), seeds=(0, 1, 2, 3, 4))
     yield from beside_peers("full, five seeds", full, SECONDS["peers"], on)
-    _say("the figure")
-    yield from figure(
-        data, SECONDS["panels"], peak_megabytes("generated" if data.dataset == "generated" else "mnist")
-    )
-    _say("scaling")
-    yield from scaling(data, SECONDS["scaling"])
-    _say("the networks of Tables 1 and 2")
-    yield from networks(table_works(data), SECONDS["networks"])
-    _say("sampling and estimates")
-    yield from sampling(SECONDS["sampling"])
-    yield from estimates(estimated(data), SECONDS["estimates"])
-    _say("documents")
-    yield from document_rows(newsgroups(), SECONDS["documents"])
-    _say("RBMs")
-    yield from rbm_rows(learned(data), SECONDS["rbm"])
+
+
+def panels(data: Bits) -> Iterator[Row]:
+    """What the figure costs."""
+    memory = peak_megabytes("generated" if data.dataset == "generated" else "mnist")
+    return figure(data, SECONDS["panels"], memory)
+
+
+PARTS: dict[str, Callable[[Bits], Iterable[Row]]] = {
+    "peers": peers,
+    "figure": panels,
+    "scaling": lambda data: scaling(data, SECONDS["scaling"]),
+    "networks": lambda data: networks(table_works(data), SECONDS["networks"]),
+    "sampling": lambda data: sampling(SECONDS["sampling"]),
+    "estimates": lambda data: estimates(estimated(data), SECONDS["estimates"]),
+    "documents": lambda data: document_rows(newsgroups(), SECONDS["documents"]),
+    "rbm": lambda data: rbm_rows(learned(data), SECONDS["rbm"]),
+}
 
 
 def beside_peers(name: str, work: Work, seconds: float, note: str = "") -> Iterator[Row]:
@@ -101,7 +112,3 @@ def figure(data: Bits, seconds: float, megabytes: float) -> Iterator[Row]:
 def minutes(work: Work, milliseconds: float) -> float:
     """What `UPDATES` updates of every replica take, at so many milliseconds per update and model."""
     return work.replicas * UPDATES * milliseconds / 60_000
-
-
-def _say(what: str) -> None:
-    print(f"measuring {what} ...", file=sys.stderr, flush=True)

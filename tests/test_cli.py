@@ -71,10 +71,12 @@ def test_bench_runs_the_projects_own(
     for name in [name for name in sys.modules if name.partition(".")[0] == "benchmarks"]:
         monkeypatch.delitem(sys.modules, name)
     (tmp_path / "benchmarks" / "update.py").write_text(
-        "def main(json):\n    print('[]' if json else 'table')\n    return 0"
+        "def main(json, parts):\n    print('[]' if json else ' '.join(parts))\n    return 0"
     )
     assert main(["bench", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+    assert main(["bench", "peers", "rbm"]) == 0
+    assert capsys.readouterr().out == "peers rbm\n"
     monkeypatch.delitem(sys.modules, "benchmarks.update")
     monkeypatch.delitem(sys.modules, "benchmarks")
     (tmp_path / "benchmarks" / "update.py").unlink()

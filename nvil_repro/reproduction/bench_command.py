@@ -11,15 +11,18 @@ from nvil_repro.reproduction.project import project_root
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `nvil-repro bench`."""
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help="peers, documents, rbm, ...; all of them if none is named"
+    )
     parser.add_argument("--json", action="store_true", help="a JSON list instead of a table")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measure the update against its peers; the exit status is the benchmark's."""
+    """Measure against peers and floors; the benchmark's exit status. Errors: `ValueError` for an unknown part."""
     root = project_root()
     if not (root / "benchmarks" / "update.py").is_file():
         raise FileNotFoundError(
             f"{root}/benchmarks/update.py is missing: benchmarks run from a checkout of the project"
         )
     sys.path.insert(0, str(root))
-    return int(importlib.import_module("benchmarks.update").main(json=args.json))
+    return int(importlib.import_module("benchmarks.update").main(json=args.json, parts=args.parts))

@@ -68,12 +68,16 @@ def test_main_prints_json_or_a_table(
 ) -> None:
     rows = [Row("a", 0.5, "peer", 15.0, 0.25), Row("b", 0.5)]
     monkeypatch.setattr(update, "mnist_bits", lambda: data)
-    monkeypatch.setattr(update, "_rows", lambda data: iter(rows))
+    monkeypatch.setattr(update, "PARTS", {"one": lambda data: rows[:1], "other": lambda data: iter(rows[1:])})
     assert update.main(json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(r["ratio_peer"], r["ratio_floor"]) for r in found] == [(30.0, 2.0), (None, None)]
     assert update.main() == 0
     assert as_table(rows) in capsys.readouterr().out
+    assert update.main(parts=["other"]) == 0
+    assert as_table(rows[1:]) in capsys.readouterr().out
+    with pytest.raises(ValueError, match="unknown part 'third': choose from one, other"):
+        update.main(parts=["one", "third"])
 
 
 def test_rounds_are_interleaved_and_the_fastest_way_of_a_contender_counts(
