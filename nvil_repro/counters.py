@@ -24,13 +24,22 @@ def counter_key(seed: int, name: str, index: int) -> np.ndarray:
 
 
 def counter_uniforms(
-    seed: int, name: str, index: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+    seed: int,
+    name: str,
+    index: int,
+    shape: tuple[int, ...],
+    dtype: torch.dtype = torch.float32,
+    *,
+    offset: int = 0,
 ) -> Tensor:
-    """The first uniforms of the stream, multiples of 2^-24 in [0, 1), in an array of this shape, row after row."""
+    """The uniforms of the stream from number `offset` on, multiples of 2^-24 in [0, 1), in an array of this shape, row
+    after row.
+    """
     start, second_key = counter_key(seed, name, index)
-    number = math.prod(shape)
-    z = start + np.arange((number + 1) // 2, dtype=np.uint64) * np.uint64(GOLDEN)
+    stop = offset + math.prod(shape)
+    z = start + np.arange(offset // 2, (stop + 1) // 2, dtype=np.uint64) * np.uint64(GOLDEN)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(FIRST) ^ second_key
     z = (z ^ (z >> np.uint64(27))) * np.uint64(SECOND)
-    halves = (z ^ (z >> np.uint64(31))).view(np.uint32)[:number] >> np.uint32(8)
+    z ^= z >> np.uint64(31)
+    halves = z.view(np.uint32)[offset % 2 :][: stop - offset] >> np.uint32(8)
     return torch.from_numpy(halves.astype(np.float64) * 2.0**-24).to(dtype).view(shape)

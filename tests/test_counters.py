@@ -37,6 +37,15 @@ def test_compiled_code_draws_the_same_from_any_position_on() -> None:
             assert out.tolist() == whole[position : position + count].tolist()
 
 
+@pytest.mark.parametrize(
+    ("offset", "shape"), [(0, (50,)), (7, (2, 5)), (8, (1,)), (13, (4,)), (6, (8,)), (49, (1,))]
+)
+def test_they_begin_at_any_number(offset: int, shape: tuple[int, ...]) -> None:
+    whole, found = counter_uniforms(3, "a", 8, (50,)), counter_uniforms(3, "a", 8, shape, offset=offset)
+    assert torch.equal(found, whole[offset : offset + found.numel()].view(shape))
+    assert not torch.equal(found, counter_uniforms(3, "a", 8, shape, offset=offset + 1))  # control
+
+
 def test_streams_differ_by_seed_name_and_index() -> None:
     streams = [(3, "a", 8), (4, "a", 8), (3, "b", 8), (3, "a", 9)]
     drawn = {tuple(counter_uniforms(*stream, (4,)).tolist()) for stream in streams}

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nvil_repro.counters import counter_uniforms
 from nvil_repro.models import bernoulli
 from nvil_repro.models.bernoulli import softplus
 from nvil_repro.models.rbm import RBM, Rbm
-from nvil_repro.models.unnormalised import Base, Family, between, like
-from nvil_repro.streams import uniforms
+from nvil_repro.models.unnormalised import Base, Family, between, check_finite, like
 
 Watch = Callable[[int], None]  # hears of every rung that is done
 
@@ -60,25 +60,24 @@ def known_base(family: Family, theta: Any, mean: Tensor | None = None) -> Base:
         raise ValueError(
             f"{family.name} has no {lacking}, and annealing needs one: give the family a `base` and `gibbs`"
         )
-    for name, part in zip(theta._fields, theta, strict=True):
-        if wrong := (~part.isfinite()).nonzero().tolist():
-            raise ValueError(
-                f"{name} holds {part[tuple(wrong[0])]} at {wrong[0]}: all parameters must be finite"
-            )
+    check_finite(theta)
     mean = None if mean is None else mean.to(theta[0].dtype)
     exact = family.base(like(theta, [part.double() for part in theta]), mean)
     return Base(like(theta, [part.to(theta[0].dtype) for part in exact.theta]), exact.log_z)
 
 
 def begin(path: Path, chains: int, seed: int, name: str) -> Any:
-    """Samples of the base, by `uniforms(seed, name, 0, [C, K])`: a step there forgets where it began."""
+    """Samples of the base, by `draws` number 0: a step there forgets where it began."""
     anywhere = path.enter(torch.zeros(1, chains, path.visible, dtype=path.dtype))
     return path.step(anywhere, 0.0, draws(path, chains, seed, name, 0))
 
 
 def draws(path: Path, chains: int, seed: int, name: str, index: int) -> Tensor:
-    """Uniforms of a step, which replicas share: [1, C, K]."""
-    return uniforms(seed, name, index, (chains, path.width), path.dtype)[None]
+    """Uniforms of step k = `index`, which replicas share: `counter_uniforms(seed, name, 0, (steps, C, K))[k]`, as
+    compiled code reads them, [1, C, K].
+    """
+    shape = 1, chains, path.width
+    return counter_uniforms(seed, name, 0, shape, path.dtype, offset=index * chains * path.width)
 
 
 def _family_path(family: Family, base: Base, theta: Any) -> Path:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nvil_repro.evaluation.annealing_path import annealing_path, begin, draws
 from nvil_repro.evaluation.ladders import checked_ladder
-from nvil_repro.evaluation.partition_estimate import PartitionEstimate, of_weights
+from nvil_repro.evaluation.partition_estimate import PartitionEstimate, check_chains, of_weights
 from nvil_repro.models.unnormalised import Family
 from nvil_repro.streams import uniforms
 
@@ -49,6 +49,7 @@ def linked_importance(
         )
     if states < 2:
         raise ValueError(f"states={states}: expected at least 2 a rung")
+    check_chains(chains)
     path = annealing_path(family, theta, mean)
 
     def step(state: Any, b: float, k: int, n: int) -> Any:

@@ -17,13 +17,14 @@ from torch import Tensor
 from nvil_repro.evaluation.annealed_importance import annealed_log_weights
 from nvil_repro.evaluation.annealing_path import Path, Watch, annealing_path, begin, draws
 from nvil_repro.evaluation.ladders import checked_ladder
-from nvil_repro.evaluation.partition_estimate import PartitionEstimate, of_weights
+from nvil_repro.evaluation.partition_estimate import PartitionEstimate, check_chains, of_weights
 from nvil_repro.models.unnormalised import Family
 
 
 class Bracket(NamedTuple):
     """log Z between the lower end of an estimate that errs low and the upper end of one that errs high.
 
+    The upper end is what `of_weights` promises only where the chains fell from exact samples of the model.
     Where `lower` exceeds `upper`, chains from the two ends see different parts of the model: believe neither.
     """
 
@@ -57,6 +58,7 @@ def ais(
     For an RBM with the mean of its training data this is Salakhutdinov & Murray (2008). Replicas share uniforms.
     Errors: `ValueError` for a ladder that does not rise from 0 to 1, or fewer than two chains; as `annealing_path`.
     """
+    check_chains(chains)
     path, rungs = annealing_path(family, theta, mean), checked_ladder(ladder)
     log_weights = anneal(path, rungs, begin(path, chains, seed, "ais"), seed, "ais", watch)
     return of_weights("AIS", path.log_z, log_weights)
@@ -77,6 +79,7 @@ def reverse_ais(
 
     Errors: as `ais`.
     """
+    check_chains(samples.shape[1])
     path, rungs = annealing_path(family, theta, mean), checked_ladder(ladder)[::-1]
     log_weights = anneal(path, rungs, path.enter(samples), seed, "reverse ais", watch)
     return of_weights("reverse AIS", path.log_z, log_weights, falling=True)
@@ -87,8 +90,7 @@ def anneal(
 ) -> Tensor:
     """log w [R, C] of chains taken up the rungs, or down.
 
-    The step at rung k is by `uniforms(seed, name, k, [C, K])`; compiled code draws its own by the same seed and name,
-    see `kernels.rbm_annealing`.
+    The step at rung k is by `draws` number k, in compiled code (`kernels.rbm_annealing`) as here.
     """
     if path.compiled:
         return path.compiled(rungs, path.cases(state), seed, name, watch)

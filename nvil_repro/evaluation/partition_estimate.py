@@ -18,6 +18,8 @@ SURE = math.log(
 class PartitionEstimate(NamedTuple):
     """log Z of R models in nats, float64, with an interval that should miss it about as often as 3 standard errors do.
 
+    Only independent samples keep that promise: from the base and up, or exact ones of the model. Gibbs samples, ladder
+    bridges and tracking take chains for samples, and how far those are off, no interval knows.
     `ess`, effective samples: how many independent samples with equal weights would be worth as much. Where few are
     effective, the interval is a guess too.
     """
@@ -29,13 +31,20 @@ class PartitionEstimate(NamedTuple):
     ess: Tensor  # [R]
 
 
+def check_chains(chains: int) -> None:
+    """Errors: `ValueError` for fewer than two, before anything is made of them."""
+    if chains < 2:
+        raise ValueError(f"{chains} chain: expected at least 2, or there is no interval")
+
+
 def of_weights(
     method: str, log_z0: Tensor, log_weights: Tensor, *, falling: bool = False
 ) -> PartitionEstimate:
     """log Z from weights [R, S] of mean Z / Z_0, or of mean Z_0 / Z (`falling`), S samples each.
 
     The interval is that of `annealed_importance.estimate`, mean +- 3 standard errors, but for the end towards which few
-    weights leave it open: that one is never further than `SURE`, by Markov's inequality.
+    weights leave it open: that one is never further than `SURE`, by Markov's inequality, which speaks of falling chains
+    only where they fall from exact samples of the model.
     Errors: `ValueError` for fewer than two samples or a weight of NaN.
     """
     found = annealed_importance.estimate(log_z0, log_weights, falling=falling)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nvil_repro.evaluation.annealing_path import annealing_path, begin
-from nvil_repro.evaluation.partition_estimate import PartitionEstimate, of_weights
+from nvil_repro.evaluation.partition_estimate import PartitionEstimate, check_chains, of_weights
 from nvil_repro.models.unnormalised import Family
 
 
@@ -32,6 +32,7 @@ def simple_importance(
 
     Errors: as `annealing_path`, or `ValueError` for fewer than two samples.
     """
+    check_chains(samples)
     path = annealing_path(family, theta, mean)
     log_weights = path.log_ratio(begin(path, samples, seed, "importance"), 0.0, 1.0).double()
     return SimpleImportance(

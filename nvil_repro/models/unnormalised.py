@@ -31,7 +31,11 @@ class Base(NamedTuple):
 
 
 class Hidden(NamedTuple):
-    """Hidden units that a family sums out: Z is the sum of p*(h) over their 2^units states too."""
+    """Hidden units that a family sums out: Z is the sum of p*(h) over their 2^units states too.
+
+    The family's `gibbs` draws h by the first `units` uniforms, each unit on where its own lies below p(h = 1 | x), and
+    by the rest x given h alone. So the step is reversible in x, and uniforms outside [0, 1] choose its h.
+    """
 
     units: Callable[[Any], int]
     log_unnormalised: Callable[[Any, Tensor], Tensor]  # (theta, h [R or 1, C, units]) -> log p*(h) [R, C]
@@ -148,6 +152,14 @@ def of_units(values: Tensor, units: Tensor | None) -> Tensor:
 def between(first: Theta, last: Theta, b: float) -> Theta:
     """Parameters (1 - b) first + b last: a path of models of one family, b from 0 to 1."""
     return like(last, [p.lerp(q, b) for p, q in zip(first, last, strict=True)])
+
+
+def check_finite(theta: Any) -> None:
+    """Errors: `ValueError` naming a parameter that is not finite, and where."""
+    for name, part in zip(theta._fields, theta, strict=True):
+        if wrong := (~part.isfinite()).nonzero().tolist():
+            value = part[tuple(wrong[0])].item()
+            raise ValueError(f"{name} holds {value} at {wrong[0]}: all parameters must be finite")
 
 
 def like(theta: Theta, parts: Any) -> Theta:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from nvil_repro.counters import counter_uniforms
 from nvil_repro.evaluation.annealing_path import annealing_path, begin, draws, known_base
 from nvil_repro.evaluation.partition import anneal
 from nvil_repro.models.rbm import RBM, Rbm
@@ -46,6 +47,15 @@ def test_chains_begin_at_samples_of_the_base() -> None:
     bias = known_base(RBM, machine(), MEAN).theta.visible_bias
     expected = draws(real, 1000, 0, "test", 0)[..., 3:] < torch.sigmoid(bias)[:, None]
     assert torch.equal(x, expected.double())
+    other = draws(real, 1000, 0, "test", 0)[..., 3:] < torch.sigmoid(machine().visible_bias)[:, None]
+    assert not torch.equal(x, other.double())  # control: the model's bias
+
+
+def test_steps_read_one_stream_in_turn() -> None:
+    whole = counter_uniforms(5, "test", 0, (4, 3, path().width), MEAN.dtype)
+    for k in range(4):  # 15 uniforms a step: every other one begins at an odd number
+        assert torch.equal(draws(path(), 3, 5, "test", k)[0], whole[k])
+    assert not torch.equal(draws(path(), 3, 6, "test", 0)[0], whole[0])  # control
 
 
 @pytest.mark.parametrize("rungs", [[0.0, 1.0], [0.0, 0.4, 1.0], [0.0, 0.2, 0.7, 1.0]])
@@ -70,6 +80,10 @@ def test_log_z_of_the_base_is_that_of_its_rounded_self() -> None:
     exact = RBM.log_unnormalised(Rbm(*(part.double() for part in base.theta)), STATES[None]).logsumexp(-1)
     torch.testing.assert_close(base.log_z, exact, rtol=0, atol=1e-12)
     assert base.theta.weight.dtype == torch.float32
+    assert RBM.base is not None
+    assert (
+        RBM.base(machine(), MEAN).log_z - exact
+    ).abs().max() > 1e-10  # control: a base that was not rounded
 
 
 def test_what_cannot_be_annealed_is_refused() -> None:

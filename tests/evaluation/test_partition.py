@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from nvil_repro.evaluation import annealing_path
 from nvil_repro.evaluation.exact_partition import exact_log_partition
 from nvil_repro.evaluation.ladders import uniform_ladder
+from nvil_repro.evaluation.linked import linked_importance
 from nvil_repro.evaluation.partition import Bracket, ais, reverse_ais
 from nvil_repro.evaluation.partition_estimate import SURE, PartitionEstimate, of_weights
+from nvil_repro.evaluation.reverse_annealing import raise_log_prob
 from nvil_repro.evaluation.simple_importance import log_variance, simple_importance
 from nvil_repro.evaluation.target_samples import exact_samples
 from nvil_repro.models.boltzmann import BOLTZMANN, Boltzmann
@@ -31,6 +34,7 @@ FAMILIES: dict[str, tuple[Family, Any]] = {
 }
 every = pytest.mark.parametrize(("family", "theta"), FAMILIES.values(), ids=FAMILIES)
 LADDER = uniform_ladder(30)
+ROUNDING = {"rtol": 1e-4, "atol": 1e-4}  # of single precision
 
 
 def holds(found: PartitionEstimate, exact: torch.Tensor) -> bool:
@@ -117,25 +121,47 @@ def test_ladders_that_are_none_are_refused(ladder: list[float]) -> None:
             call(RBM, random_rbm(), ladder=ladder)
 
 
-def test_one_chain_is_refused() -> None:
-    with pytest.raises(ValueError, match="1 chain"):
-        ais(RBM, random_rbm(), ladder=LADDER, chains=1)
+@pytest.mark.parametrize("chains", [0, 1])
+def test_fewer_than_two_chains_are_refused_before_any_work(chains: int) -> None:
+    for call in (  # without parameters any work would fail
+        lambda: ais(RBM, None, ladder=LADDER, chains=chains),
+        lambda: reverse_ais(RBM, None, torch.zeros(1, chains, 4), ladder=LADDER),
+        lambda: simple_importance(RBM, None, samples=chains),
+        lambda: linked_importance(RBM, None, ladder=LADDER, chains=chains),
+    ):
+        with pytest.raises(ValueError, match=f"{chains} chain.*at least 2"):
+            call()
 
 
-def test_single_precision_takes_the_compiled_road(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same estimate by other uniforms; what has hidden biases at its base, or another family, has no such road."""
+def test_single_precision_takes_the_compiled_road_to_the_same_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What has hidden biases at its base, or another precision or family, has no such road."""
     pytest.importorskip("numba")
-    theta = Rbm(*(part.float() for part in random_rbm()))
-    exact, told = exact_log_partition(RBM, theta), list[int]()
-    found = ais(RBM, theta, ladder=LADDER, watch=told.append)
-    assert holds(found, exact)
-    assert told == list(range(len(LADDER)))
-    monkeypatch.setattr(annealing_path, "find_spec", lambda name: None)
-    slow = ais(RBM, theta, ladder=LADDER)
-    assert holds(slow, exact)
-    assert not torch.equal(found.log_z, slow.log_z)  # control: two roads were taken
+    from nvil_repro.kernels.rbm_annealing import ais_compiled
+
+    theta, mean = Rbm(*(part.float() for part in random_rbm())), torch.tensor([0.2, 0.5, 0.7, 0.9])
+    samples = exact_samples(RBM, theta, 50, 1)
+
+    def all_three(seed: int, told: list[int]) -> list[Tensor]:
+        given: dict[str, Any] = {"ladder": LADDER, "mean": mean, "seed": seed, "watch": told.append}
+        up, down = ais(RBM, theta, **given), reverse_ais(RBM, theta, samples, **given)
+        return [*up[1:], *down[1:], raise_log_prob(RBM, theta, samples[0, :5], chains=3, **given)]
+
+    compiled_told, told = list[int](), list[int]()
+    compiled = all_three(3, compiled_told)
+    path, base = annealing_path.annealing_path(RBM, theta, mean), annealing_path.known_base(RBM, theta, mean)
+    assert path.compiled
+    begun_there = ais_compiled(theta, base.theta.visible_bias, LADDER, 100, 3, 1)
+    torch.testing.assert_close(of_weights("AIS", base.log_z, begun_there).log_z, compiled[0], **ROUNDING)
     bare = Rbm(torch.zeros_like(theta.weight), theta.visible_bias, theta.hidden_bias)
-    monkeypatch.undo()
-    assert annealing_path.annealing_path(RBM, theta).compiled
     assert annealing_path.annealing_path(RBM, bare).compiled is None
     assert annealing_path.annealing_path(RBM, random_rbm()).compiled is None
+
+    monkeypatch.setattr(annealing_path, "find_spec", lambda name: None)
+    for here, there in zip(all_three(3, told), compiled, strict=True):
+        torch.testing.assert_close(here, there, **ROUNDING)
+    assert compiled_told == [*range(len(LADDER))] * 3
+    assert told == [*range(1, len(LADDER) - 1)] * 3  # control: another road it was
+    others = zip(all_three(4, told), compiled, strict=True)  # control: other uniforms
+    assert all((here - there).abs().min() > 1e-3 for here, there in others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from torch import Tensor
 from nvil_repro.evaluation.exact import enumerate_bits
 from nvil_repro.models import rbm as rbms
 from nvil_repro.models.boltzmann import BOLTZMANN, Boltzmann
-from nvil_repro.models.gaussian_rbm import GAUSSIAN_RBM, GaussianRbm
+from nvil_repro.models.gaussian_rbm import GAUSSIAN_RBM, GaussianRbm, visible_mean
 from nvil_repro.models.rbm import RBM, Rbm, rbm
 from nvil_repro.models.unnormalised import (
     Family,
     autograd_gradient,
     between,
+    check_finite,
     energy_family,
     flip,
     flipped_log_ratios,
@@ -47,6 +49,10 @@ BINARY: dict[str, tuple[Family, Any]] = {
 GAUSSIAN = GaussianRbm(*random_rbm(), normals(2, 4, seed=6) / 2)
 FAMILIES = BINARY | {"Gaussian RBM": (GAUSSIAN_RBM, GAUSSIAN)}
 every = pytest.mark.parametrize(("family", "theta"), FAMILIES.values(), ids=FAMILIES)
+MEAN_GIVEN_HIDDEN: dict[str, Callable[[Any, Tensor], Tensor]] = {  # E[x | h] of every family that has them
+    "RBM": lambda theta, h: torch.sigmoid(rbms.visible_logits(theta, h)),
+    "Gaussian RBM": visible_mean,
+}
 binary = pytest.mark.parametrize(("family", "theta"), BINARY.values(), ids=BINARY)
 
 
@@ -93,6 +99,24 @@ def test_the_hidden_side_has_the_same_partition_function() -> None:
     joint = torch.einsum("cd,rdh,kh->rck", states[0], theta.weight, hidden[0])
     joint = joint + (states @ theta.visible_bias[..., None]) + (hidden @ theta.hidden_bias[..., None]).mT
     torch.testing.assert_close(joint.logsumexp((1, 2)), log_z, **EXACT)
+
+
+@pytest.mark.parametrize("name", [name for name, (family, _) in FAMILIES.items() if family.hidden])
+def test_the_first_uniforms_of_a_step_choose_the_hidden_units_and_the_rest_x_given_them(name: str) -> None:
+    (family, theta), cases = FAMILIES[name], 1000
+    assert family.hidden is not None
+    assert family.gibbs is not None
+    units = family.hidden.units(theta)
+    free = ((torch.arange(cases).double() + 0.5) / cases)[:, None].expand(-1, 4)
+    zeros = torch.zeros(1, cases, 4, dtype=torch.float64)
+    for h in enumerate_bits(units):
+        u = torch.cat([(2 - 3 * h).expand(cases, -1), free], -1)[None]  # -1 is on, 2 off
+        found = family.gibbs(theta, zeros, u)
+        assert torch.equal(found, family.gibbs(theta, zeros + 1, u))
+        expected = MEAN_GIVEN_HIDDEN[name](theta, h[None, None])[:, 0]
+        torch.testing.assert_close(found.mean(1), expected, rtol=0, atol=1 / cases)
+    inside = torch.cat([torch.full((cases, units), 0.5), free], -1)[None]  # control: x has a say in h
+    assert not torch.equal(family.gibbs(theta, zeros, inside), family.gibbs(theta, zeros + 1, inside))
 
 
 def test_a_gibbs_step_leaves_the_model_as_it_is() -> None:
@@ -155,6 +179,10 @@ def test_a_fresh_machine_is_nearly_its_mean() -> None:
 @pytest.mark.parametrize(
     ("call", "says"),
     [
+        (
+            lambda: check_finite(random_rbm()._replace(hidden_bias=torch.tensor([[0.0, torch.inf]]))),
+            r"hidden_bias holds inf at \[0, 1\]",
+        ),
         (lambda: rbm(0, (0,), mean=torch.zeros(2)), "hidden=0"),
         (lambda: rbm(1, (), mean=torch.zeros(2)), "seeds"),
         (lambda: rbm(1, (0,), mean=torch.tensor([1.5])), "1.5"),
