@@ -18,7 +18,13 @@ from torch import Tensor
 from nvil_repro import streams
 from nvil_repro.evaluation.exact import enumerate_bits
 from nvil_repro.evaluation.exact_partition import exact_gradient, exact_log_partition, state_probabilities
-from nvil_repro.evaluation.state_distributions import after_steps, expected_gradient, over_states, state_bits
+from nvil_repro.evaluation.state_distributions import (
+    after_steps,
+    expected_gradient,
+    inverse_cdf,
+    over_states,
+    state_bits,
+)
 from nvil_repro.learning.criteria import CRITERIA, Amounts, criterion_gradient, draw, uniforms_of
 from nvil_repro.learning.markov_chains import fresh, phases, sampler, walk
 from nvil_repro.learning.noise_contrastive import Noise
@@ -61,7 +67,7 @@ class Task:
 
     def _estimate(self, name: str, kind: str, steps: int, s: int) -> Any:
         u = self._uniforms("cases", s, (self.batch,))
-        x = self._cases[_pick(self.probabilities.cumsum(0), u)][None]
+        x = self._cases[inverse_cdf(self.probabilities.cumsum(0), u)][None]
         if kind == "exact":
             return exact_gradient(self.family, self.theta, x[0])
         if kind in CRITERIA:
@@ -114,8 +120,7 @@ class Task:
     def _samples(self, s: int) -> Tensor:
         """Of the model, independent: [R, C, D]."""
         u = self._uniforms("model", s, (self.batch,))
-        found = torch.stack([_pick(row, u) for row in self._reached])
-        return state_bits(found, self._cases.shape[-1]).to(self._cases)
+        return state_bits(inverse_cdf(self._reached, u), self._cases.shape[-1]).to(self._cases)
 
     def _uniforms(self, name: str, s: int, shape: tuple[int, ...]) -> Tensor:
         return streams.uniforms(self.seed, f"gradient quality/{name}", s, shape, self._cases.dtype)
@@ -139,12 +144,6 @@ class Task:
     @cached_property
     def _log_z(self) -> Tensor:
         return exact_log_partition(self.family, self.theta)[:, None].to(self.theta[0])
-
-
-def _pick(cumulative: Tensor, uniforms: Tensor) -> Tensor:
-    """Indices by inverse distribution function, the last one's rounding allowed for."""
-    found = torch.searchsorted(cumulative, uniforms.to(cumulative), right=True)
-    return found.clamp_max(len(cumulative) - 1)
 
 
 def _parsed(name: str) -> tuple[str, int]:

@@ -29,6 +29,11 @@ def state_bits(index: Tensor, visible: int) -> Tensor:
     return (index[..., None] >> torch.arange(visible)) & 1
 
 
+def inverse_cdf(cumulative: Tensor, uniforms: Tensor) -> Tensor:
+    """Where uniforms [C] fall among cumulative probabilities [..., S], as shares of their total: int64 [..., C]."""
+    return torch.searchsorted(cumulative, uniforms.to(cumulative) * cumulative[..., -1:], right=True)
+
+
 def over_states(x: Tensor, probabilities: Tensor) -> Tensor:
     """Probabilities [P] of patterns x [P, D] as those of all states, float64: [1, 2^D]."""
     p = torch.zeros(2 ** x.shape[-1], dtype=torch.float64)

@@ -11,37 +11,36 @@ from torch import Tensor
 from nvil_repro.evaluation.annealing_path import annealing_path, begin, draws
 from nvil_repro.evaluation.exact import CHUNK, LIMIT, enumerate_bits
 from nvil_repro.evaluation.exact_partition import state_probabilities
+from nvil_repro.evaluation.state_distributions import inverse_cdf, state_bits
 from nvil_repro.learning.markov_chains import sampler
-from nvil_repro.models.unnormalised import BITS, Family
+from nvil_repro.models.unnormalised import BITS, Family, check_finite, like
 from nvil_repro.streams import stream, uniforms
 
 
 @torch.no_grad()
 def exact_samples(family: Family, theta: Any, count: int, seed: int = 0) -> Tensor:
-    """Independent samples x [R, C, D] of the model, its visible or hidden states enumerated, in theta's dtype.
+    """Independent samples x [R, C, D] of the model, its visible or hidden states enumerated: found in double precision,
+    returned in theta's.
 
-    Errors: `ValueError` if neither side can be enumerated.
+    Errors: `ValueError` if neither side can be enumerated, or naming a parameter that is not finite.
     """
     which = uniforms(seed, "exact samples", 0, (count,), torch.float64)
-    visible, hidden = family.visible(theta), family.hidden
+    visible, hidden, dtype = family.visible(theta), family.hidden, theta[0].dtype
     if family.support == BITS and 2**visible <= LIMIT:
         p = state_probabilities(family, theta)
-        return _bits(_drawn(p, which), visible, theta[0].dtype)
+        return state_bits(inverse_cdf(p.cumsum(-1), which), visible).to(dtype)
     if hidden is None or family.gibbs is None or 2 ** hidden.units(theta) > LIMIT:
         raise ValueError(
             f"the states of {family.name} cannot be enumerated: use gibbs_samples, or a smaller model"
         )
-    units = hidden.units(theta)
-    parts = [
-        enumerate_bits(units, n, min(n + CHUNK, 2**units), theta[0].dtype) for n in range(0, 2**units, CHUNK)
-    ]
-    log_p = torch.cat([hidden.log_unnormalised(theta, part[None]).double() for part in parts], -1)
-    h = _bits(_drawn(log_p.softmax(-1), which), units, theta[0].dtype)
-    free = uniforms(seed, "exact samples", 1, (count, visible), theta[0].dtype).expand(len(h), -1, -1)
-    chosen = (
-        2 - 3 * h
-    )  # uniforms outside [0, 1] choose hidden units: below every probability on, above it off
-    return family.gibbs(theta, h.new_zeros(1, count, visible), torch.cat([chosen, free], -1))
+    check_finite(theta)
+    theta, units = like(theta, [part.double() for part in theta]), hidden.units(theta)
+    parts = [enumerate_bits(units, n, min(n + CHUNK, 2**units))[None] for n in range(0, 2**units, CHUNK)]
+    log_p = torch.cat([hidden.log_unnormalised(theta, part) for part in parts], -1)
+    h = state_bits(inverse_cdf(log_p.softmax(-1).cumsum(-1), which), units).double()
+    free = uniforms(seed, "exact samples", 1, (count, visible), torch.float64).expand(len(h), -1, -1)
+    chosen = 2 - 3 * h  # uniforms that choose hidden units: -1, below every probability, is on, and 2 off
+    return family.gibbs(theta, h.new_zeros(1, count, visible), torch.cat([chosen, free], -1)).to(dtype)
 
 
 @torch.no_grad()
@@ -78,15 +77,3 @@ def annealed_samples(
     for k, b in enumerate(ladder[1:], 1):
         state = path.step(state, b, draws(path, count, seed, "annealed samples", k))
     return path.cases(state)
-
-
-def _drawn(p: Tensor, which: Tensor) -> Tensor:
-    """Indices of the states into which uniforms [C] fall, by probabilities [R, S]: [R, C]."""
-    edges = p.cumsum(-1)
-    return torch.searchsorted(edges, (which * edges[:, -1:]).contiguous(), right=True).clamp_max(
-        p.shape[-1] - 1
-    )
-
-
-def _bits(index: Tensor, units: int, dtype: torch.dtype) -> Tensor:
-    return ((index[..., None] >> torch.arange(units)) & 1).to(dtype)

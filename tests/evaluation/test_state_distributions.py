@@ -10,6 +10,7 @@ from nvil_repro.evaluation.exact_partition import exact_gradient, state_probabil
 from nvil_repro.evaluation.state_distributions import (
     after_steps,
     expected_gradient,
+    inverse_cdf,
     over_states,
     spurious_mass,
     state_bits,
@@ -31,6 +32,14 @@ def test_states_know_their_place() -> None:
     p = over_states(PATTERNS, SHARES)
     assert p[0, [3, 9, 12]].tolist() == SHARES.tolist()
     assert float(p.sum()) == 1
+
+
+def test_uniforms_fall_where_the_distribution_function_rises() -> None:
+    u = torch.tensor([0.0, 0.24, 0.25, 0.74, 0.75, 1 - 2**-53], dtype=torch.float64)
+    p = torch.tensor([[0.0, 1, 0, 2, 1, 0], [4.0, 0, 0, 0, 0, 0]], dtype=torch.float64)  # of 4
+    expected = [[1, 1, 3, 3, 4, 4], [0] * 6]
+    assert inverse_cdf(p.cumsum(-1), u).tolist() == expected
+    assert inverse_cdf(p[0].cumsum(-1), u).tolist() == expected[0]
 
 
 def test_steps_are_those_of_the_transition_matrix() -> None:

@@ -47,6 +47,18 @@ def test_exact_samples_of_real_units_come_by_their_hidden_ones() -> None:
     assert ((x.mean(1) - expected).abs() < 5 * x.std(1) / COUNT**0.5).all()
 
 
+def test_the_hidden_side_is_computed_in_double_precision() -> None:
+    single = GaussianRbm(*(part.float() for part in (*random_rbm(), normals(2, 4) / 4)))
+    double = GaussianRbm(*(part.double() for part in single))
+    found, expected = (exact_samples(GAUSSIAN_RBM, theta, 50) for theta in (single, double))
+    assert torch.equal(found, expected.float())
+    assert found.dtype == torch.float32
+    assert not torch.equal(found.double(), expected)  # control
+    single.visible_bias[1, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"visible_bias holds nan at \[1, 2\]"):
+        exact_samples(GAUSSIAN_RBM, single, 2)
+
+
 @pytest.mark.parametrize(
     ("family", "theta"), [(RBM, random_rbm()), (BOLTZMANN, Boltzmann(normals(2, 4, 4), normals(2, 4)))]
 )
