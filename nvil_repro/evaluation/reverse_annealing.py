@@ -1,4 +1,4 @@
-"""RAISE, conservative log-likelihoods by reverse annealing (Burda, Grosse & Salakhutdinov 2015).
+"""RAISE, log-likelihoods by reverse annealing (Burda, Grosse & Salakhutdinov 2015).
 
 Annealing up a ladder, from a sample of the base through a step at every rung, 1 included, draws x from a distribution
 of its own, p_ann, which is nearly the model's where chains keep up. p_ann(x) is what is estimated, without a Z:
@@ -6,8 +6,12 @@ from x backwards through the same steps reversed, the weight
 
     w = p*_0(x_0) / Z_0 prod_k f_k(x_k) / f_k(x_{k-1}),    x_K = x
 
-has the mean p_ann(x), so that E[log w] <= log p_ann(x), and in expectation over cases of the model itself,
-E[log p_ann(x)] <= E[log p(x)]. Where AIS flatters a model, this does it no favours.
+has the mean p_ann(x), so that E[log w] <= log p_ann(x): a lower bound on log p_ann; on log p only over the model's own
+cases, of which E[log p_ann(x)] <= E[log p(x)]. Of others it may exceed log p: it flatters as AIS does where annealing
+misses modes, by log 2 on the cases of one mode where it misses another of half the mass.
+
+A step that is not its own reverse, as a sweep over units is not, is taken as it is: then p_ann is that of annealing by
+the reversed sweep.
 """
 
 from __future__ import annotations
@@ -37,7 +41,8 @@ def raise_log_prob(
     seed: int = 0,
     watch: Watch | None = None,
 ) -> Tensor:
-    """The log of the mean of `chains` weights for each case of `x` [N, D], in nats, float64: [R, N].
+    """The log of the mean of `chains` weights for each case of `x` [N, D], in nats, float64: [R, N]. In expectation it
+    is below log p_ann(x), not always below log p(x).
 
     All chains of all cases run at once: hundreds of cases at a time, not thousands.
     Errors: `ValueError` for a ladder that does not rise from 0 to 1; as `annealing_path`.
