@@ -1,7 +1,7 @@
 """Problems small enough to sum over: the distribution of the data is known exactly, and is that of the training cases.
 
-There is nothing to generalise to, so the validation cases are the training cases: their mean log-likelihood has the
-data's entropy, `Patterns.best`, above it.
+There is nothing to generalise to, so the validation cases are the training cases: their mean log-likelihood is at most
+minus the data's entropy, `Patterns.best`.
 """
 
 from __future__ import annotations

@@ -30,3 +30,5 @@ def test_between_them_a_set_is_given_the_rest() -> None:
     of_set = p / p.sum((2, 4), keepdim=True)  # x_1 and x_3 given x_2 and x_4
     found = generalised_pseudolikelihood(FAMILY, THETA, X, [(0, 2)], WEIGHTS)
     torch.testing.assert_close(found, (of_set.log().flatten(1) * WEIGHTS).sum(-1), **EXACT)
+    other = generalised_pseudolikelihood(FAMILY, THETA, X, [(0, 1)], WEIGHTS)  # control
+    assert (found - other).abs().max() > 0.1
