@@ -9,7 +9,7 @@ from typing import Any
 
 from nvil_repro.files import write_atomic
 from nvil_repro.learning.nvil import LABELS
-from nvil_repro.reproduction import document_views, table_views
+from nvil_repro.reproduction import document_views, rbm_claims, table_views
 from nvil_repro.reproduction.belief_nets import final_bounds
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.project import project_root, results_folder
@@ -93,11 +93,32 @@ def _document_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
     return _markdown((*header, "ours / unigram", "corpus perplexity", "minutes", "seeds"), lines)
 
 
+def _machine_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
+    lines = [
+        (
+            line["model"],
+            line["method"],
+            _number(line["printed"], ".1f"),
+            f"{_number(line['log p'], '.1f')} ± {_number(line['stderr'], '.1f')}",
+            line["log Z"],
+            _number(line["from"], ".1f"),
+            _number(line["to"], ".1f"),
+            f"{_number(line['RAISE'], '.1f')} ± {_number(line['its stderr'], '.1f')}",
+            f"{line['updates'] / 1000:g}k",
+            _number(line["minutes"], ".0f"),
+        )
+        for line in rbm_claims.machine_table(rows, published).to_dict("records")
+    ]
+    header = ("machine", "trained by", "printed", "test log-likelihood", "log Z", "from", "to", "RAISE")
+    return _markdown((*header, "updates", "minutes"), lines)
+
+
 TABLES: Mapping[str, Callable[[Sequence[Row], Sequence[Published]], str]] = {
     "variance_reduction": _figure_1,
     "nvil_vs_wake_sleep": _bound_table,
     "autoregressive_inference": _bound_table,
     "document_perplexity": _document_table,
+    "rbm_training": _machine_table,
 }
 
 

@@ -37,7 +37,7 @@ def test_committed_rows_are_those_of_the_profile_and_say_where_they_were_made(tm
         assert row.torch_version
         assert row.code_version
         assert "+dirty" not in row.code_version, row
-        assert row.dataset == "mnist-fixed"
+        assert row.dataset == "mnist-fixed" or "mnist" not in row.dataset  # never our own binarisation
     for name in {row.experiment for row in COMMITTED}:  # text and back
         rows = [row for row in COMMITTED if row.experiment == name]
         again = write_results(tmp_path / f"{name}.csv", rows).read_bytes()
@@ -56,6 +56,10 @@ def test_every_committed_experiment_has_its_figures() -> None:
 
 
 def test_tables_by_experiment(row: Any) -> None:
+    machine = partial(
+        row, experiment="rbm_training", model="RBM", dims="500", method="CD3", protocol="", metric="log_likelihood",
+        seconds=600.0,
+    )  # fmt: skip
     document = partial(
         row, experiment="document_perplexity", dataset="20news", metric=PER_DOCUMENT, stderr=8.0, seconds=None
     )
@@ -68,6 +72,10 @@ def test_tables_by_experiment(row: Any) -> None:
             seconds=600.0,
         ),
         row(experiment="variance_reduction", profile="paper", split="valid", value=-113.0, variant="none"),
+        *(
+            machine(variant=variant, value=value)
+            for variant, value in (("", -100.0), ("AIS", -99.0), ("reverse", -101.0))
+        ),
         document(model="unigram", dims="", variant="exact", value=1320.0),
         document(model="SBN", dims="50", variant="bound", value=990.0, protocol="improved", method="NVIL"),
     ]
@@ -75,6 +83,7 @@ def test_tables_by_experiment(row: Any) -> None:
     assert "| SBN 200 | NVIL | improved | 113.1 | 112.3 ± 0.2 | -0.8 | – | – ± – | 50k | 10 | 1 |" in text
     assert "| No baselines & no VN | -113.0 |" in text
     assert "| 20news | SBN 50 | improved | bound | 909 | 990 ± 8 | – | 0.681 | 0.750 | – | – | 1 |" in text
+    assert "| RBM 500 | CD3 | -105.5 | -100.0 ± 0.2 | estimated | -101.8 | -98.2 | – ± – | 50k | 10 |" in text
     assert tables([], read_published()) == ""
 
 
