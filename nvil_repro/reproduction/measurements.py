@@ -26,7 +26,10 @@ Numbers = dict[str, tuple[float, float, int, str]]  # metric: value and stderr i
 
 
 class Measured(NamedTuple):
-    """A trained net, one replica, and the test numbers of its best parameters on validation; none if it diverged."""
+    """A trained net, one replica, and its test numbers; none if it diverged.
+
+    Of which parameters is for `train_and_measure` to say: here the best on validation, of RBMs the last.
+    """
 
     result: TrainResult[Any]
     test: Numbers

@@ -33,20 +33,8 @@ from nvil_repro.training.undirected_top import UndirectedTopSettings
 from nvil_repro.training.unnormalised_settings import UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import mean_of
 
-CODE = (
-    *("evaluation/partition.py", "evaluation/reverse_annealing.py", "evaluation/target_samples.py"),
-    *(
-        "evaluation/exact_partition.py",
-        "evaluation/undirected_top.py",
-        "evaluation/importance.py",
-        "data/mnist.py",
-    ),
-)
-AIS, REVERSE, RAISE = (
-    "AIS",
-    "reverse",
-    "RAISE",
-)  # variants of a number; that without one is the middle of the first two
+CODE = ("reproduction/rbm_measurements.py",)  # and all that it imports
+AIS, REVERSE, RAISE = "AIS", "reverse", "RAISE"  # variants; without one, the middle of the first two
 
 
 class Annealing(NamedTuple):
@@ -148,7 +136,8 @@ def levels(theta: Rbm, x: Tensor) -> Tensor:
 def bracket_numbers(found: Bracket, level: Tensor) -> Numbers:
     """log Z and the mean log-likelihood of cases whose log p* is `level` [1, N]: both ends and the middle, in nats.
 
-    The standard error of an end is that of log Z, towards the outside; that of the middle comes from the cases.
+    The standard error of an end is a third of how far its interval reaches outwards: that of log Z, but where few
+    weights would leave the end open (`partition_estimate.SURE`). That of the middle comes from the cases.
     """
     height, n = level.mean().item(), level.shape[-1]
     over_cases = level.std().item() / n**0.5
