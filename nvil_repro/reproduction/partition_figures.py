@@ -10,10 +10,10 @@ from nvil_repro.reproduction.partition_methods import ADAPTIVE, EXACT, RAISE, UN
 from nvil_repro.reproduction.partition_results import TRACKED
 from nvil_repro.reproduction.partition_tracking import OWN, TRAINING
 from nvil_repro.reproduction.partition_views import (
-    at_equal_work,
     bracket_lines,
     estimates,
     exact_values,
+    longest_estimates,
     reference,
     trial_lines,
 )
@@ -38,13 +38,13 @@ GOOD, MISSED = "#0072B2", "#D55E00"
 
 
 def errors(rows: Sequence[Row]) -> Figure:
-    """Every estimate at equal work: its error with its interval, cut at `FAR` nats, and the samples that are effective.
+    """The longest of every estimate: error and interval, cut at `FAR` nats, and how many samples are effective.
 
     Crosses: the interval misses the exact value.
     """
     from matplotlib import pyplot
 
-    table = at_equal_work(rows)
+    table = longest_estimates(rows)
     table = table[(table["variant"] != EXACT)].iloc[::-1].reset_index(drop=True)
     figure, (left, right) = pyplot.subplots(
         1, 2, figsize=(10.5, 0.36 * len(table) + 1.6), sharey=True, width_ratios=(3, 1)
@@ -75,8 +75,8 @@ def _cut(error: float) -> float:
 def brackets(rows: Sequence[Row]) -> Figure:
     """log Z against the number of temperatures: machines across, ladders down, seeds as lines of their own.
 
-    Bands are the intervals of 3 standard errors. Where log Z is not known, the axis starts from the middle of the
-    longest bracket.
+    Bands are the estimates' intervals. Where log Z is not known, the axis starts from the middle of the longest
+    adaptive bracket.
     """
     from matplotlib import pyplot
 
@@ -94,7 +94,7 @@ def brackets(rows: Sequence[Row]) -> Figure:
                     _raised(axes, rows, dims, seed)
             exact = any(dims == units for units, _ in known)
             axes.axhline(0, color=TRUTH.colour, linewidth=1)
-            zero = "exact" if exact else "middle of the closest bracket"
+            zero = "exact" if exact else "middle of the longest adaptive bracket"
             axes.set_title(f"{dims} hidden units, {ladder} ladder; 0: {zero}", fontsize="small")
             axes.set_xscale("log")
             axes.set_yscale("symlog", linthresh=1)
@@ -109,9 +109,9 @@ def brackets(rows: Sequence[Row]) -> Figure:
 
 def _bracket(axes: Any, lines: Any) -> None:
     for name, ends in (("log_z", ""), ("log_z_reverse", "_reverse")):
-        low, high = (lines[f"log_z_{end}{ends}"] - lines["truth"] for end in ("lower", "upper"))
+        low, high = (lines[f"log_z_{end}{ends}"] - lines["reference"] for end in ("lower", "upper"))
         axes.fill_between(lines["rungs"], low, high, color=BRACKETS[name].colour, alpha=0.2, linewidth=0)
-        _line(axes, lines["rungs"], lines[name] - lines["truth"], BRACKETS[name])
+        _line(axes, lines["rungs"], lines[name] - lines["reference"], BRACKETS[name])
 
 
 def _raised(axes: Any, rows: Sequence[Row], dims: str, seed: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from functools import partial
@@ -51,8 +52,16 @@ class Trained(NamedTuple):
 
     @property
     def answers(self) -> Path:
-        """Where what is found out about log Z is kept: apart from the checkpoints, which tell how far training is."""
-        return self.folder / "log-z"
+        """Where what is found out about log Z is kept: see `net_folder`."""
+        return net_folder(self.folder, self.machine.theta)
+
+
+def net_folder(folder: Path, theta: Rbm) -> Path:
+    """Of what is known of these very parameters, named by their bytes; within `folder`, that of their training, whose
+    checkpoints tell how far training is.
+    """
+    digest = hashlib.sha256(b"".join(part.numpy().tobytes() for part in theta))
+    return folder / f"log-z-{digest.hexdigest()[:12]}"
 
 
 def trainings(run: Run, cases: int) -> dict[Cell, UnnormalisedSettings]:
@@ -68,8 +77,9 @@ def trainings(run: Run, cases: int) -> dict[Cell, UnnormalisedSettings]:
 
 
 def train_machines(run: Run, data: MnistSplits) -> dict[Cell, Trained]:
-    """Train every machine, or take it from its folder, and draw its samples.
+    """Train every machine, or take it from its folder, as training leaves it, and draw its samples.
 
+    Not the best on validation: an estimate of log Z that fails flatters, and so would be chosen.
     Errors: `ValueError` naming a machine that diverged.
     """
     jobs, visible = {}, data.train.shape[1]
@@ -83,7 +93,7 @@ def train_machines(run: Run, data: MnistSplits) -> dict[Cell, Trained]:
     trained = {}
     with one_thread(), Progress(len(jobs), "Samples of the machines", unit="machine") as progress:
         for cell, result in results.items():
-            trained[cell] = _with_samples(run, data, cell, jobs[cell], result.best.net, result.updates)
+            trained[cell] = _with_samples(run, data, cell, jobs[cell], result.final, result.updates)
             progress.step(1)
     return trained
 
@@ -96,7 +106,7 @@ def _with_samples(run: Run, data: MnistSplits, cell: Cell, job: Job, theta: Rbm,
     else:
         count, burn_in = s.chains, s.burn_in
         draw = partial(gibbs_samples, RBM, theta, data.test, count, burn_in=burn_in, seed=cell.seed)
-    samples = _kept(job.folder / _samples_file(count, burn_in), draw)
+    samples = _kept(net_folder(job.folder, theta) / _samples_file(count, burn_in), draw)
     machine = Machine(theta, mean_of(data.train), samples, held_out(data, s.reverse_cases))
     return Trained(machine, job.settings, job.folder, burn_in, updates, mean_level(theta, test))
 

@@ -1,7 +1,8 @@
 """Every estimate of log Z of Deep Learning, section 18.7, by its name, as it is asked of one machine.
 
 Where a method has a ladder, `rungs` is how many Gibbs steps each of its chains takes, about: linked importance
-sampling, which takes `STATES` a rung, has so many fewer rungs. Equal rungs and chains are equal work.
+sampling, which takes `STATES` a rung, has so many fewer rungs. Equal rungs and chains are then about equal work, but
+for the pilot run that finds an adaptive ladder. Importance and bridge sampling have no ladder, and do less.
 """
 
 from __future__ import annotations
@@ -112,7 +113,11 @@ def _linked(m: Machine, q: Question, seed: int) -> PartitionEstimate:
 
 
 def _raise(m: Machine, q: Question, seed: int) -> PartitionEstimate:
-    """The log Z at which the test cases would be as likely as RAISE says they are at least, over `chains` cases."""
+    """The log Z at which `chains` test cases would be as likely as RAISE says; that is no bound of either kind.
+
+    RAISE bounds from below, on average, what annealing gives a case, which only over samples of the model itself is on
+    average no more than the model gives.
+    """
     x, ladder = m.cases[: q.chains].to(m.theta.weight), _ladder(m, q, seed, m.mean, q.rungs)
     low = raise_log_prob(RBM, m.theta, x, ladder=ladder, mean=m.mean, seed=seed)
     each = RBM.log_unnormalised(Rbm(*(part.double() for part in m.theta)), x.double()[None]) - low

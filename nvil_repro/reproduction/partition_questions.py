@@ -1,4 +1,4 @@
-"""What the run asks about log Z: every estimate at equal work, brackets at every length, and trials by the hundred."""
+"""What the run asks about log Z: every estimate at its longest, brackets at every length, and trials by the hundred."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRIED = (
 
 
 def estimates(run: Run) -> list[Question]:
-    """The exact value, and every estimate of it with the longest ladder's Gibbs steps."""
+    """The exact value, and every estimate of it: with the longest ladder if it has one."""
     s = run.settings
     longest = Question("", UNIFORM, max(s.rungs), s.chains)
     return [

@@ -54,12 +54,12 @@ def find(run: Run, data: MnistSplits, machines: Mapping[Cell, Trained]) -> Found
             title = ", ".join(filter(None, (name, q.method, ladder_label(q))))
             jobs[cell, q] = Job(answer, q, m.answers, title, 1, multiply_adds(q, m.machine), answer_file(q))
         if cell.hidden == s.exact_hidden:
-            how = Tracking(m.settings, min(s.tracked_updates, m.settings.updates), s.tracked_points)
+            how = Tracking(m.settings, min(s.tracked_updates, m.settings.updates - 1), s.tracked_points)
             moved = PASSES * multiply_adds(Question(AIS, UNIFORM, 1, m.settings.chains), m.machine)
             summed = multiply_adds(Question(EXACT), m.machine) * (how.exact_points + 1)
-            cost = moved + summed / how.updates
+            cost = moved + summed / how.steps
             jobs[cell, None] = Job(
-                track_training, how, m.answers, f"{name}, tracked", how.updates, cost, how.file
+                track_training, how, m.answers, f"{name}, tracked", how.steps, cost, how.file
             )
     material = Material({m.folder.name: m.machine for m in machines.values()}, data)
     found = train_together(jobs, material)

@@ -38,11 +38,19 @@ TRAINING, OWN = "tracking by the chains that train", "tracking by chains of its 
 
 @dataclass(frozen=True)
 class Tracking:
-    """The first `updates` of a training with chains that persist, and how often log Z is enumerated meanwhile."""
+    """The first `updates` of a training with chains that persist, and how often log Z is enumerated meanwhile.
+
+    The training has at least one update more: its chains reach the last model by the step of the update that follows.
+    """
 
     training: UnnormalisedSettings
     updates: int
     exact_points: int
+
+    @property
+    def steps(self) -> int:
+        """From the parameters that training starts with to those after `updates`, of chains under each."""
+        return self.updates + 1
 
     @property
     def file(self) -> str:
@@ -55,7 +63,7 @@ class Tracking:
 
 
 class Point(NamedTuple):
-    """log Z after so many updates, in nats, by chains of a kind (`TRAINING`, `OWN`), or exact (`EXACT`)."""
+    """log Z in nats of the parameters after so many updates: by chains of a kind (`TRAINING`, `OWN`) or `EXACT`."""
 
     update: int
     by: str
@@ -76,7 +84,7 @@ def track_training(
     """The points, from the folder if they are there: as `training.together.Job` calls it."""
     path = folder / settings.file
     if not path.is_file():
-        with one_thread(), Progress(settings.updates, title, style=progress) as bar:
+        with one_thread(), Progress(settings.steps, title, style=progress) as bar:
             write_atomic(path, json.dumps(list(points(settings, material, bar))))
     return [Point(*each) for each in json.loads(path.read_text())]
 
@@ -100,18 +108,17 @@ def points(settings: Tracking, material: Material, bar: Progress) -> Iterator[Po
     }
     drawn, enumerated = (_evenly(settings.updates, count) for count in (POINTS, settings.exact_points))
     told = time.monotonic()
-    for update in range(settings.updates + 1):
+    for update in range(settings.steps):
+        before = clone(state.net)
+        method.advance(state, update, 1)
+        own = walk(RBM, before, own, [uniforms(seed, "tracking", update + 1, draw)])
+        for by, chains in ((TRAINING, state.chains.clone()), (OWN, own)):
+            tracked[by] = track(RBM, tracked[by], before, chains)
         if update in drawn | enumerated:
             yield from (Point(update, by, *_numbers(one)) for by, one in tracked.items())
         if update in enumerated:
-            yield Point(update, EXACT, *[exact_log_partition(RBM, tracked[OWN].theta).item()] * 3)
-        if update < settings.updates:
-            before = clone(state.net)
-            method.advance(state, update, 1)
-            own = walk(RBM, before, own, [uniforms(seed, "tracking", update + 1, draw)])
-            for by, chains in ((TRAINING, state.chains.clone()), (OWN, own)):
-                tracked[by] = track(RBM, tracked[by], before, chains)
-            bar.step(1)
+            yield Point(update, EXACT, *[exact_log_partition(RBM, before).item()] * 3)
+        bar.step(1)
         if time.monotonic() - told > REPORT_SECONDS:
             told = time.monotonic()
             bar.report(f"log Z {tracked[OWN].log_z.item():.1f}")

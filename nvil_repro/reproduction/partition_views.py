@@ -42,7 +42,7 @@ def exact_values(rows: Sequence[Row]) -> dict[tuple[str, int | None], float]:
     }
 
 
-def at_equal_work(rows: Sequence[Row]) -> pandas.DataFrame:
+def longest_estimates(rows: Sequence[Row]) -> pandas.DataFrame:
     """The longest of every method's estimates of a machine whose log Z is known, as `estimates`, with `error`,
     `holds`, whether the interval holds the exact value, and `relative_sd`, Z's standard deviation by its own weights.
     """
@@ -66,15 +66,16 @@ def at_equal_work(rows: Sequence[Row]) -> pandas.DataFrame:
 
 
 def relative_sd(ess: float, samples: float) -> float:
-    """Of a mean of weights: the square root of equation 18.46 (with the mean in place of Z) divided by its Z, which is
-    sqrt(sum_k (w_k - mean w)^2) / sum_k w_k.
+    """Of Z by a mean of weights, relative to it: sqrt(sum_k (w_k - mean w)^2) / sum_k w_k.
+
+    Of its variance equation 18.46 prints Z_0 where Z_0^2 stands, and Z for mean w; that agrees only where Z_0 = 1.
     """
     return math.sqrt(max(0.0, 1 / ess - 1 / samples))
 
 
 def estimates_table(rows: Sequence[Row]) -> pandas.DataFrame:
-    """What `at_equal_work` says, for reading."""
-    table = at_equal_work(rows)
+    """What `longest_estimates` says, for reading."""
+    table = longest_estimates(rows)
     table = table[table["variant"] != EXACT]
     return pandas_of(
         {
@@ -102,7 +103,7 @@ def reference(rows: Sequence[Row]) -> dict[tuple[str, int | None], float]:
 
 
 def bracket_lines(rows: Sequence[Row], ladder: str = UNIFORM) -> pandas.DataFrame:
-    """A line a machine and length: both estimates and intervals, their `gap`, and the `truth` by `reference`."""
+    """A line a machine and length: both estimates and intervals, their `gap`, and `reference`."""
     table, known = estimates(rows), reference(rows)
     table = table[table["ladder"] == ladder]
     keys = ["dims", "seed", "rungs"]
@@ -114,28 +115,28 @@ def bracket_lines(rows: Sequence[Row], ladder: str = UNIFORM) -> pandas.DataFram
     lines = lines.sort_values("rungs", kind="stable").sort_values(
         "dims", key=lambda d: d.astype(int), kind="stable"
     )
-    truth = [known[key] for key in zip(lines["dims"], lines["seed"], strict=True)]
-    return lines.assign(truth=truth, gap=lines["log_z_reverse"] - lines["log_z"])
+    level = [known[key] for key in zip(lines["dims"], lines["seed"], strict=True)]
+    return lines.assign(reference=level, gap=lines["log_z_reverse"] - lines["log_z"])
 
 
 def fooled_table(rows: Sequence[Row]) -> pandas.DataFrame:
-    """What AIS alone says of the test log-likelihood at every length, and what the bracket knows of it."""
+    """What AIS alone says of the test log-likelihood at every length, beside `reference`."""
     lines = bracket_lines(rows)
     level = {(r.dims, r.seed): r.value for r in rows if (r.split, r.metric) == ("test", "log_unnormalised")}
     levels = [level[key] for key in zip(lines["dims"], lines["seed"], strict=True)]
-    missed = (lines["log_z_upper"] < lines["truth"]) | (lines["log_z_lower"] > lines["truth"])
+    missed = (lines["log_z_upper"] < lines["reference"]) | (lines["log_z_lower"] > lines["reference"])
     return pandas_of(
         {
             "hidden units": lines["dims"],
             "temperatures": lines["rungs"],
             "AIS alone": (levels - lines["log_z"]).round(2),
-            "its 3 standard errors": [
+            "its interval": [
                 f"[{level - high:.2f}, {level - low:.2f}]"
                 for level, high, low in zip(levels, lines["log_z_upper"], lines["log_z_lower"], strict=True)
             ],
             "reverse AIS": (levels - lines["log_z_reverse"]).round(2),
-            "truth": (levels - lines["truth"]).round(2),
-            "flattered by": (lines["truth"] - lines["log_z"]).round(2),
+            "reference": (levels - lines["reference"]).round(2),
+            "flattered by": (lines["reference"] - lines["log_z"]).round(2),
             "interval misses": missed.map({True: "yes", False: "no"}),
             "effective chains": lines["effective_samples"].round(1),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -44,6 +45,8 @@ from nvil_repro.reproduction.partition_results import MODEL, TRACKED, TRIALS, Fo
 from nvil_repro.reproduction.partition_tracking import OWN, TRAINING, Tracking
 from nvil_repro.reproduction.results import Row
 from nvil_repro.training.together import train_together
+from nvil_repro.training.unnormalised import UnnormalisedMethod
+from nvil_repro.training.unnormalised_start import checked_start
 
 SMALL, LARGE = Cell(3, 0), Cell(5, 0)
 
@@ -151,6 +154,31 @@ def test_samples_are_exact_or_by_chains_and_no_seed_shares_them(machines: dict[C
         own_samples(large.machine, 20, 1)
 
 
+def test_a_machine_is_what_training_ends_with_and_its_folder_names_it(
+    run: Run, data: MnistSplits, machines: dict[Cell, Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def otherwise(part: str, change: Callable[[Any], Any]) -> dict[Cell, Trained]:
+        def trained(*arguments: Any) -> dict[Any, Any]:
+            results = train_together(*arguments, workers=1)
+            return {
+                cell: replace(result, **{part: change(getattr(result, part))})
+                for cell, result in results.items()
+            }
+
+        monkeypatch.setattr(partition_machines, "train_together", trained)
+        return partition_machines.train_machines(run, data)
+
+    def moved(net: Any) -> Any:
+        return net._replace(weight=net.weight + 0.5)
+
+    folder = machines[SMALL].answers
+    assert len(list(folder.glob("samples-500-exact-*"))) == 1
+    assert otherwise("best", lambda best: best._replace(net=moved(best.net)))[SMALL].answers == folder
+    other = otherwise("state", lambda state: state._replace(net=moved(state.net)))[SMALL]  # control
+    assert other.answers != folder
+    assert not torch.equal(other.machine.samples, machines[SMALL].machine.samples)
+
+
 def test_trials_come_in_parts_and_are_counted(run: Run, rows: list[Row], found: Found) -> None:
     whole = Question(AIS, UNIFORM, 2, 20, tuple(range(25)))
     assert whole in questions.trials(run)
@@ -177,6 +205,21 @@ def test_both_ways_of_tracking_begin_alike_and_part(found: Found, machines: dict
     assert points[10, TRAINING].log_z < points[10, OWN].log_z
     one = Tracking(machines[SMALL].settings, 10, 2)
     assert one.file != Tracking(machines[SMALL].settings, 11, 2).file
+
+
+def test_what_is_tracked_is_the_machine_after_so_many_updates(
+    found: Found, machines: dict[Cell, Trained], data: MnistSplits
+) -> None:
+    settings = replace(machines[SMALL].settings, exact_units=0, annealed_chains=2, rungs=2)
+    (family, theta), exact = checked_start(settings, data), {}
+    method = UnnormalisedMethod(settings, family, theta, data.train, data.valid)
+    state = method.start()
+    for update in range(11):
+        exact[update] = exact_log_partition(RBM, state.net).item()
+        method.advance(state, update, 1)
+    points = {p.update: p.log_z for p in found.tracked[SMALL] if p.by == EXACT}
+    assert points == pytest.approx({update: exact[update] for update in points}, abs=1e-9)
+    assert points[10] != pytest.approx(exact[9], abs=1e-9)  # control
 
 
 def test_a_ladder_of_the_shape_of_2008() -> None:
@@ -321,7 +364,7 @@ def test_an_endless_interval_holds_everything_and_is_drawn_to_the_edge(rows: lis
         return row._replace(value=math.nan, note="inf") if wide and row.split == MODEL else row
 
     opened = [endless(row) for row in rows]
-    table = views.at_equal_work(opened).set_index("variant")
+    table = views.longest_estimates(opened).set_index("variant")
     assert table.loc["bridge sampling", "log_z_upper"] == math.inf
     assert table.loc["bridge sampling", "holds"]
     reach = [max(abs(asarray(line.get_xdata()))) for line in partition_figures.errors(opened).axes[0].lines]
