@@ -3,7 +3,7 @@
 FILE.npz holds `weights` [visible, hidden], `visible_bias` and `hidden_bias`, float32 or float64, of the energy
 -visible_bias.x - hidden_bias.h - x weights h of bits x and h. Where one side has at most 20 units log Z is exact; else
 annealed importance sampling estimates it with an interval of 3 standard errors, and, together with chains that fall
-from the model, a bracket.
+from the best samples of the model to be had, a bracket: wrong, and still narrow, about a mode that both miss.
 """
 
 from __future__ import annotations
@@ -87,7 +87,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ladder", choices=LADDERS, default="adaptive", help="of AIS (default: adaptive)")
     parser.add_argument("--rungs", type=int, help=f"of the ladder (default: {RUNGS:,}; sm2008 has 14,501)")
     parser.add_argument(
-        "--burn-in", type=int, default=BURN_IN, help=f"steps before chains fall (default: {BURN_IN:,})"
+        "--burn-in",
+        type=int,
+        default=BURN_IN,
+        help=f"steps before chains fall, without data at least one (default: {BURN_IN:,})",
     )
     parser.add_argument("--seed", type=int, default=0, help="of AIS (default: 0)")
 
@@ -162,8 +165,10 @@ def estimated(theta: Rbm, data: MnistSplits | None, args: argparse.Namespace) ->
         notes.append(
             "the bracket's ends cross: rising and falling chains see different parts; believe neither"
         )
-    if rising.ess < args.chains / 10:
-        notes.append(f"only {rising.ess.item():.1f} of {args.chains} chains are effective: use more rungs")
+    for way, end in zip(("rising", "falling"), found, strict=True):
+        if end.ess < args.chains / 10:
+            few = f"only {end.ess.item():.1f} of {args.chains} {way} chains are effective"
+            notes.append(f"{few}: use more rungs")
     return LogZ(
         "ais",
         rising.log_z.item(),
@@ -197,8 +202,10 @@ def falling_from(
             x,
             f"the bracket's upper end is from chains of {steps:,} steps from test cases, no exact samples",
         )
-    x = annealed_samples(RBM, theta, count, ladder=uniform_ladder(max(steps, 2)), mean=mean, seed=seed)
-    return x, f"the bracket's upper end is from chains annealed in {steps:,} steps, no exact samples"
+    steps = max(steps, 1)
+    x = annealed_samples(RBM, theta, count, ladder=uniform_ladder(steps + 1), mean=mean, seed=seed)
+    plural = "" if steps == 1 else "s"
+    return x, f"the bracket's upper end is from chains annealed in {steps:,} step{plural}, no exact samples"
 
 
 def log_prob(theta: Rbm, data: MnistSplits, log_z: LogZ) -> LogProb:

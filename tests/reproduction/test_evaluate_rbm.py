@@ -13,6 +13,7 @@ import torch
 from nvil_repro.cli import main
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.evaluation.exact_partition import exact_log_likelihood, exact_log_partition
+from nvil_repro.evaluation.target_samples import annealed_samples
 from nvil_repro.models.rbm import RBM, Rbm
 from nvil_repro.models.rbm_arrays import rbm_to_arrays
 from nvil_repro.reproduction import evaluate_rbm
@@ -92,6 +93,47 @@ def test_the_estimate_brackets_the_exact_value(
         assert low < found["log_prob"] < high
     if not enumerable:  # auto does what it can
         assert run(capsys, file, "--rungs", "5")["method"] == "ais"
+
+
+@pytest.mark.parametrize(
+    ("burn_in", "said", "steps"), [("0", "1 step,", 1), ("1", "1 step,", 1), ("7", "7 steps,", 7)]
+)
+def test_annealed_samples_take_as_many_steps_as_is_said(
+    burn_in: str,
+    said: str,
+    steps: int,
+    file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ladders = []
+
+    def annealed(*arguments: Any, ladder: list[float], **options: Any) -> Any:
+        ladders.append(ladder)
+        return annealed_samples(*arguments, ladder=ladder, **options)
+
+    monkeypatch.setattr(evaluate_rbm, "LIMIT", 8)
+    monkeypatch.setattr(evaluate_rbm, "annealed_samples", annealed)
+    (note, *_) = run(capsys, file, *QUICK, "--burn-in", burn_in)["notes"]
+    assert f"annealed in {said}" in note
+    assert len(ladders[0]) - 1 == steps  # a step at every rung but the first, 0
+
+
+@pytest.mark.parametrize("way", ["rising", "falling"])
+def test_few_effective_chains_of_either_way_are_noted(
+    way: str, file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = {"rising": "ais", "falling": "reverse_ais"}[way]
+    estimate = getattr(evaluate_rbm, name)
+
+    def few(*arguments: Any, **options: Any) -> Any:
+        found = estimate(*arguments, **options)
+        return found._replace(ess=found.ess * 0 + 3)
+
+    assert not any("effective" in note for note in run(capsys, file, *QUICK)["notes"])  # control
+    monkeypatch.setattr(evaluate_rbm, name, few)
+    noted = [note for note in run(capsys, file, *QUICK)["notes"] if "effective" in note]
+    assert noted == [f"only 3.0 of 100 {way} chains are effective: use more rungs"]
 
 
 def test_without_weights_it_is_exact_of_any_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
