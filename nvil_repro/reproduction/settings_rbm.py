@@ -50,7 +50,7 @@ class RbmTraining:
     ladder: Ladder
     rungs: Several
     test_cases: TestCases
-    reverse_cases: TestCases  # that get a lower bound of log p by chains run backwards
+    reverse_cases: TestCases  # whose log p RAISE estimates, by chains run backwards
     binarisation: Binarisation
 
 
@@ -58,7 +58,7 @@ class RbmTraining:
 class WithoutPartition:
     """Criteria that need no Z (18.3 to 18.6): on patterns that can be enumerated, on reals, and on MNIST.
 
-    Each learns by Adam at every one of the rates, and is shown at its best.
+    Each learns by Adam at every one of the rates.
     """
 
     criteria: Enumerated
@@ -79,7 +79,7 @@ class WithoutPartition:
     chains: Several
     rungs: Several
     test_cases: TestCases
-    reverse_cases: TestCases  # that get a lower bound of log p by chains run backwards
+    reverse_cases: TestCases  # from which chains run backwards
     binarisation: Binarisation
 
 
