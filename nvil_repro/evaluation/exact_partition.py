@@ -15,8 +15,7 @@ from torch import Tensor
 
 from nvil_repro.evaluation.exact import CHUNK, LIMIT, enumerate_bits
 from nvil_repro.models.arrays import bits
-from nvil_repro.models.unnormalised import BITS, Family, autograd_gradient, like
-from nvil_repro.trees import leaves
+from nvil_repro.models.unnormalised import BITS, Family, autograd_gradient, check_finite, like
 
 Theta = TypeVar("Theta", bound=tuple[Tensor, ...])
 
@@ -125,10 +124,7 @@ def _log_terms(side: Side, theta: Any) -> Tensor:
 
 def _replicas(theta: Theta) -> Iterator[Theta]:
     """One at a time, in float64: a product may round differently where others ride along."""
-    for name, part in leaves(theta):
-        if wrong := (~part.isfinite()).nonzero().tolist():
-            value = part[tuple(wrong[0])].item()
-            raise ValueError(f"{name} holds {value} at {wrong[0]}: all parameters must be finite")
+    check_finite(theta)
     for r in range(len(theta[0])):
         yield like(theta, [part[r : r + 1].detach().double() for part in theta])
 
