@@ -15,16 +15,18 @@ from nvil_repro.reproduction.criteria_gradients import WAYS
 from nvil_repro.reproduction.criteria_rows import TRUTH, at_its_best
 from nvil_repro.reproduction.criteria_runs import PLANE, REAL_CRITERIA, Cell
 from nvil_repro.reproduction.criteria_views import (
-    RBM,
-    REALS,
+    ON_PATTERNS,
+    ON_PLANE,
     curves_at_best,
     gradient_table,
     mnist_chosen,
+    mnist_validation,
     small_table,
     truth_of,
 )
 from nvil_repro.reproduction.measurements import Measured
-from nvil_repro.reproduction.results import Row, frame
+from nvil_repro.reproduction.rbm_figures import sampler_stroke
+from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.style import Stroke
 from nvil_repro.trees import view
 
@@ -33,12 +35,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CRITERIA = {
-    "exact": Stroke("exact likelihood", "#000000", (), "o"),
-    "CD1": Stroke("CD-1", "#E69F00", (5, 1.5), "s"),
-    "PCD": Stroke("PCD", "#0072B2", (), "^"),
+    **{name: sampler_stroke(name) for name in ("exact", "CD1", "PCD")},
     "pseudolikelihood": Stroke("pseudolikelihood", "#009E73", (1.5, 1), "D"),
     "generalised pseudolikelihood": Stroke("generalised pseudolikelihood", "#009E73", (8, 2), "P"),
-    "ratio matching": Stroke("ratio matching", "#D55E00", (3, 1, 1, 1), "v"),
+    "ratio matching": Stroke("ratio matching", "#E69F00", (3, 1, 1, 1), "v"),
     "noise contrastive": Stroke("noise-contrastive", "#CC79A7", (), "X"),
     "self-contrastive": Stroke("self-contrastive", "#56B4E9", (5, 1.5, 1.5, 1.5), "<"),
     "minimum probability flow": Stroke("minimum probability flow", "#56565B", (3, 1, 1, 1, 1, 1), ">"),
@@ -48,13 +48,13 @@ BINS = 120  # a side
 
 
 def stroke(name: str) -> Stroke:
-    """That of a criterion; of one without its own, such as "CD10", a plain one."""
-    return CRITERIA.get(name, Stroke(name, "#A6761D", (2, 2), "*"))
+    """That of a criterion; of "CD10" and others like it, that of the negative phase."""
+    return CRITERIA[name] if name in CRITERIA else sampler_stroke(name)
 
 
 def pattern_curves(rows: Sequence[Row]) -> Figure:
     """Exact log-likelihood of bars and stripes by criterion, each at its best rate: against updates and seconds."""
-    table, truth = curves_at_best(rows, RBM), truth_of(rows, "bars")
+    table, truth = curves_at_best(rows, ON_PATTERNS), truth_of(rows, "bars")
     figure = _curves(table, "log-likelihood of bars and stripes, nats", "seconds")
     for axes in figure.axes:
         axes.axhline(truth, color="#56565B", linewidth=1)
@@ -64,15 +64,9 @@ def pattern_curves(rows: Sequence[Row]) -> Figure:
 
 
 def mnist_curves(rows: Sequence[Row]) -> Figure:
-    """Validation log-likelihood on MNIST, by a short annealing, of each criterion at its rate of `mnist_chosen`."""
-    chosen = mnist_chosen(rows)
-    table = frame(
-        row
-        for row in rows
-        if (row.metric, row.split) == ("log_likelihood", "valid")
-        and row.dataset.startswith("mnist")
-        and row.protocol == chosen.get(row.method)
-    )
+    """Validation log-likelihood on MNIST of each criterion at its rate of `mnist_chosen`."""
+    table = mnist_validation(rows)
+    table = table[table["protocol"] == table["method"].map(mnist_chosen(rows))]
     return _curves(table, "validation log-likelihood, nats", "minutes")
 
 
@@ -157,7 +151,7 @@ def densities(trained: Mapping[Cell, Measured], rows: Sequence[Row]) -> Figure:
     for name in REAL_CRITERIA:
         theta = view(trained[best[PLANE, name]].result.final, 0)
         pictures[name] = exact_log_likelihood(GAUSSIAN_RBM, theta, points.to(theta.weight.dtype))[0]
-    values = {TRUTH: truth_of(rows, "ring"), **small_table(rows, REALS)["log-likelihood"]}
+    values = {TRUTH: truth_of(rows, "ring"), **small_table(rows, ON_PLANE)["log-likelihood"]}
     figure, panels = pyplot.subplots(1, len(pictures), figsize=(13, 3.6), sharey=True)
     top = math.exp(max(float(log_p.max()) for log_p in pictures.values()))
     for axes, (name, log_p) in zip(panels, pictures.items(), strict=True):
