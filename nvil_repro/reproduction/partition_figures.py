@@ -99,7 +99,10 @@ def brackets(rows: Sequence[Row]) -> Figure:
             axes.set_xscale("log")
             axes.set_yscale("symlog", linthresh=1)
             axes.set_ylabel("nats")
+    lengths = sorted(set(bracket_lines(rows)["rungs"]))
     for axes in panels[-1]:
+        axes.set_xticks(lengths, [f"{rungs:,}" for rungs in lengths])
+        axes.minorticks_off()
         axes.set_xlabel("temperatures")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="lower center", ncol=3)
     figure.suptitle(f"log Z less what is known of it, nats; {_title([], rows)}", fontsize="medium")
