@@ -15,7 +15,7 @@ from nvil_repro.reproduction.rbm_measurements import AIS, RAISE, REVERSE
 from nvil_repro.reproduction.rbm_patterns import WrongState
 from nvil_repro.reproduction.rbm_spurious import METRIC
 from nvil_repro.reproduction.results import Row, frame
-from nvil_repro.reproduction.style import Stroke
+from nvil_repro.reproduction.style import SAMPLER_STROKES, Stroke
 from nvil_repro.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -24,25 +24,12 @@ if TYPE_CHECKING:
 
 DATA, MODEL, GREY = "#0072B2", "#D55E00", "#56565B"
 
-# By negative phase: Okabe & Ito's colours and four of Tol's.
-SAMPLERS = {
-    "exact": Stroke("exact", "#000000", (), "o"),
-    "naive": Stroke("naive", "#56565B", (8, 2), "v"),
-    "CD1": Stroke("CD-1", "#D55E00", (5, 1.5), "s"),
-    "CD3": Stroke("CD-3", "#E69F00", (3, 1, 1, 1), "D"),
-    "CD10": Stroke("CD-10", "#CC79A7", (5, 1.5, 1.5, 1.5), "H"),
-    "CD25": Stroke("CD-25", "#882255", (5, 1, 1, 1, 1, 1), "P"),
-    "PCD": Stroke("PCD", "#0072B2", (2.5, 1), "^"),
-    "FPCD": Stroke("fast PCD", "#56B4E9", (1.5, 1), "X"),
-    "centred PCD": Stroke("centred PCD", "#009E73", (6, 1, 2, 1), "p"),
-    "tempered PCD": Stroke("tempered PCD", "#332288", (4, 2), "h"),
-}
 OTHER = Stroke("", "#999933", (1, 1), "*")  # of any other name
 
 
 def sampler_stroke(name: str) -> Stroke:
     """How the machines of a negative phase are drawn."""
-    return SAMPLERS.get(name, OTHER._replace(label=name))
+    return SAMPLER_STROKES.get(name, OTHER._replace(label=name))
 
 
 def shown_live(moments: Iterable[Moment]) -> Iterator[Moment]:
@@ -201,8 +188,8 @@ def _curves(axes: Axes, table: Any, x: str, unit: float) -> None:
 
 
 def brackets(rows: Sequence[Row], published: Sequence[Published]) -> Figure:
-    """Test log-likelihood of every RBM: a bar from the reverse estimate to that of AIS, each with three standard
-    errors outwards; a point in the middle or, filled, where it is exact; RAISE; crosses for printed numbers.
+    """Test log-likelihood of every RBM: a bar from the reverse estimate to that of AIS, each with its interval
+    outwards; a point in the middle or, filled, where it is exact; RAISE; crosses for printed numbers.
     """
     from matplotlib import pyplot
 
@@ -242,10 +229,10 @@ def _keys() -> list[Any]:
     look: dict[str, Any] = {"color": GREY, "linestyle": ""}
     return [
         Line2D([], [], color=GREY, linewidth=6, alpha=0.4, label="reverse AIS to AIS"),
-        Line2D([], [], color=GREY, linewidth=1, label="three standard errors more"),
+        Line2D([], [], color=GREY, linewidth=1, label="with their intervals"),
         Line2D([], [], marker="o", fillstyle="none", label="the middle", **look),
         Line2D([], [], marker="o", label="exact", **look),
-        Line2D([], [], marker="<", label="RAISE, conservative", **look),
+        Line2D([], [], marker="<", label="RAISE", **look),
         Line2D([], [], marker="x", markeredgewidth=2, color="black", linestyle="", label="printed"),
     ]
 

@@ -34,6 +34,20 @@ COLUMN_STROKES = {
     "exact": Stroke("exact likelihood", "#56565B", (8, 2), "D"),
 }
 
+# Negative phases of undirected models: Okabe & Ito's colours and four of Tol's.
+SAMPLER_STROKES = {
+    "exact": Stroke("exact", "#000000", (), "o"),
+    "naive": Stroke("naive", "#56565B", (8, 2), "v"),
+    "CD1": Stroke("CD-1", "#D55E00", (5, 1.5), "s"),
+    "CD3": Stroke("CD-3", "#E69F00", (3, 1, 1, 1), "D"),
+    "CD10": Stroke("CD-10", "#CC79A7", (5, 1.5, 1.5, 1.5), "H"),
+    "CD25": Stroke("CD-25", "#882255", (5, 1, 1, 1, 1, 1), "P"),
+    "PCD": Stroke("PCD", "#0072B2", (2.5, 1), "^"),
+    "FPCD": Stroke("fast PCD", "#56B4E9", (1.5, 1), "X"),
+    "centred PCD": Stroke("centred PCD", "#009E73", (6, 1, 2, 1), "p"),
+    "tempered PCD": Stroke("tempered PCD", "#332288", (4, 2), "h"),
+}
+
 
 def use_style() -> None:
     """Set seaborn's and matplotlib's defaults for the figures of this project, in a notebook or a script."""
