@@ -161,16 +161,16 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
 
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(
-            (row.split, row.metric, row.model, row.dims, row.protocol, row.variant, row.method), []
-        ).append(row)
+        net = (row.dataset, row.model, row.dims, row.protocol, row.variant, row.method)
+        groups.setdefault((row.split, row.metric, *net), []).append(row)
+    several = len({row.dataset for row in rows}) > 1
     lines = []
-    for (split, metric, model, dims, protocol, variant, method), group in groups.items():
+    for (split, metric, dataset, model, dims, protocol, variant, method), group in groups.items():
         summary, form = summarise(group), ".2f" if metric in NATS else ".3g"
         last = max(group, key=lambda row: row.updates or 0)
         lines.append(
             Line(
-                network=f"{model} {dims}",
+                network=f"{model} {dims}".strip() + f", {dataset}" * several,
                 variant=LABELS.get(variant, variant) or method,
                 protocol=protocol or "–",
                 metric=f"{SPLITS.get(split, split)} {metric.replace('_', ' ')}".strip(),
