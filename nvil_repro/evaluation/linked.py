@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -86,23 +87,25 @@ def linked_log_weights(
     """
     total = torch.zeros((), dtype=torch.float64)
     for k, b in enumerate(ladder):
-        run = _run(link, place(k), states, lambda state, n, b=b, k=k: step(state, b, k, n))  # type: ignore[misc]
+        run = _run(link, place(k), states, step, b, k)
         if k:
             down = torch.stack([log_ratio(state, b, ladder[k - 1]).double() / 2 for state in run], -1)
             total = total - _log_mean(down)
         if k + 1 < len(ladder):
             up = torch.stack([log_ratio(state, b, ladder[k + 1]).double() / 2 for state in run], -1)
             total, chosen = total + _log_mean(up), choose(k, up)
-            link = _merge(run, lambda parts, chosen=chosen: _pick(parts, chosen))  # type: ignore[misc]
+            link = _merge(run, partial(_pick, chosen))
     return total
 
 
-def _run(link: State, place: Tensor, states: int, step: Callable[[State, int], State]) -> list[State]:
+def _run(
+    link: State, place: Tensor, states: int, step: Callable[[State, float, int, int], State], b: float, k: int
+) -> list[State]:
     """S states around the link: `place` steps to the one side, then from the link again to the other."""
     run = [link]
     for n in range(1, states):
         turn = place == n - 1
-        run.append(step(_merge([link, run[-1]], lambda parts, turn=turn: _where(turn, parts)), n))  # type: ignore[misc]
+        run.append(step(_merge([link, run[-1]], partial(_where, turn)), b, k, n))
     return run
 
 
@@ -117,7 +120,7 @@ def _where(mask: Tensor, parts: Sequence[Tensor]) -> Tensor:
     return torch.where(mask.view(-1, *[1] * (parts[0].ndim - 2)), parts[0], parts[1])
 
 
-def _pick(parts: Sequence[Tensor], chosen: Tensor) -> Tensor:
+def _pick(chosen: Tensor, parts: Sequence[Tensor]) -> Tensor:
     replicas, chains = (torch.arange(n) for n in chosen.shape)
     return torch.stack(tuple(parts))[chosen, replicas[:, None], chains]
 
