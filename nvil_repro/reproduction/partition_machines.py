@@ -16,11 +16,12 @@ from torch import Tensor
 from nvil_repro.data.mnist import MnistSplits, held_out
 from nvil_repro.evaluation.target_samples import exact_samples, gibbs_samples
 from nvil_repro.files import write_atomic
-from nvil_repro.models.rbm import RBM, Rbm, log_unnormalised
+from nvil_repro.models.rbm import RBM, Rbm
 from nvil_repro.models.rbm_arrays import rbm_to_arrays
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.partition_methods import Machine
 from nvil_repro.reproduction.provenance import code_hash
+from nvil_repro.reproduction.rbm_measurements import levels
 from nvil_repro.reproduction.rbm_systems import machine_folder, mnist_settings, multiply_adds
 from nvil_repro.training import unnormalised
 from nvil_repro.training.progress import Progress
@@ -30,7 +31,6 @@ from nvil_repro.training.unnormalised_settings import UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import mean_of
 
 METHOD = "PCD"
-CHUNK = 1 << 10  # test cases at a time
 
 
 class Cell(NamedTuple):
@@ -108,7 +108,7 @@ def _with_samples(run: Run, data: MnistSplits, cell: Cell, job: Job, theta: Rbm,
         draw = partial(gibbs_samples, RBM, theta, data.test, count, burn_in=burn_in, seed=cell.seed)
     samples = _kept(net_folder(job.folder, theta) / _samples_file(count, burn_in), draw)
     machine = Machine(theta, mean_of(data.train), samples, held_out(data, s.reverse_cases))
-    return Trained(machine, job.settings, job.folder, burn_in, updates, mean_level(theta, test))
+    return Trained(machine, job.settings, job.folder, burn_in, updates, levels(theta, test).mean().item())
 
 
 def _samples_file(count: int, burn_in: int) -> str:
@@ -123,15 +123,6 @@ def _kept(path: Path, draw: Callable[[], Tensor]) -> Tensor:
         np.save(content, draw()[0].to(torch.uint8).numpy(), allow_pickle=False)
         write_atomic(path, content.getvalue())
     return torch.from_numpy(np.load(path, allow_pickle=False))
-
-
-@torch.no_grad()
-def mean_level(theta: Rbm, x: Tensor) -> float:
-    """The mean of log p* over cases x [N, D], in nats: log Z above the mean log-likelihood."""
-    exact = Rbm(*(part.double() for part in theta))
-    return (
-        torch.cat([log_unnormalised(exact, part[None].double()) for part in x.split(CHUNK)], -1).mean().item()
-    )
 
 
 def save_arrays(trained: Trained) -> Path:
