@@ -171,7 +171,7 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
         lines.append(
             Line(
                 network=f"{model} {dims}".strip() + f", {dataset}" * several,
-                variant=LABELS.get(variant, variant) or method,
+                variant=LABELS.get(variant) or ", ".join(filter(None, (method, variant))),
                 protocol=protocol or "–",
                 metric=f"{SPLITS.get(split, split)} {metric.replace('_', ' ')}".strip(),
                 value="diverged" if summary.mean is None else show(summary.mean, form),

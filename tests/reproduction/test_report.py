@@ -70,11 +70,13 @@ def test_text_from_rows_is_escaped(filled: Path, row: MakeRow) -> None:
 
 
 def test_every_data_set_has_lines_of_its_own(filled: Path, row: MakeRow) -> None:
-    rows = [row(dataset=name, value=value) for name, value in (("line", -1.5), ("ring", -2.5))]
+    ends = row(dataset="line", method="CD3", variant="AIS")
+    rows = [ends, *(row(dataset=name, value=value) for name, value in (("line", -1.5), ("ring", -2.5)))]
     write_results(filled / "results" / "quick" / "variance_reduction.csv", rows)
     page = render(filled, "quick")
     assert "SBN 200, line" in page
     assert "SBN 200, ring" in page
+    assert "CD3, AIS" in page
     write_results(filled / "results" / "quick" / "variance_reduction.csv", [rows[0], rows[0]])
     with pytest.raises(
         ResultsError, match="two results for one number"
