@@ -78,11 +78,11 @@ def _trials(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
 def _tracked(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
     last = max(row.updates or 0 for row in rows if row.split == TRACKED)
     table = frame(row for row in rows if (row.split, row.metric, row.updates) == (TRACKED, "log_z", last))
-    for (dims, _), part in table.groupby(["dims", "seed"], sort=False):
+    for (dims, rate, _), part in table.groupby(["dims", "protocol", "seed"], sort=False):
         log_z = part.set_index("variant")["value"]
         near, far = (log_z[by] - log_z[EXACT] for by in (OWN, TRAINING))
         what = f"chains of its own stray by {near:.3f} nats, those that train by {far:.3f}"
-        yield abs(near) < abs(far), f"RBM {dims}, {last} updates tracked: {what}"
+        yield abs(near) < abs(far), f"RBM {dims}, {rate}, {last} updates tracked: {what}"
 
 
 def _name(line: Any, ladder: str) -> str:

@@ -161,33 +161,44 @@ def coverage(rows: Sequence[Row]) -> Figure:
 
 
 def tracking(rows: Sequence[Row]) -> Figure:
-    """log Z against updates, tracked and exact; below, what the one strays from the other, with its own interval."""
+    """log Z against updates, tracked and exact, a column for each rate; below, what the one strays from the other, with
+    its own interval.
+    """
     from matplotlib import pyplot
 
     table = frame(row for row in rows if row.split == TRACKED)
-    figure, (above, below) = pyplot.subplots(2, 1, figsize=(8, 5.6), sharex=True, height_ratios=(3, 2))
-    for _, part in table.groupby("seed"):
-        wide = part.pivot_table(index="updates", columns=["variant", "metric"], values="value")
-        exact = wide[EXACT, "log_z"].dropna()
-        for by, stroke in CHAINS.items():
-            _line(above, wide.index, wide[by, "log_z"], stroke._replace(marker=""))
-            error = wide[by].loc[exact.index].sub(exact, axis=0)
-            below.errorbar(
-                exact.index, error["log_z"], yerr=error["log_z_upper"] - error["log_z"], capsize=3,
-                color=stroke.colour, marker=stroke.marker, linestyle="none",
-            )  # fmt: skip
-        above.plot(
-            exact.index, exact, TRUTH.marker, color=TRUTH.colour, label=TRUTH.label, markerfacecolor="none"
-        )
-    below.axhline(0, color=TRUTH.colour, linewidth=1)
-    above.set_ylabel("log Z, nats")
-    below.set_ylabel("tracked less exact, nats")
-    below.set_xlabel("parameter updates")
-    handles = dict(zip(*reversed(above.get_legend_handles_labels()), strict=True))
-    above.legend(handles.values(), handles.keys())
-    above.set_title(_title(table["dims"], rows), loc="left", fontsize="small")
+    rates = list(table["protocol"].unique())
+    figure, panels = pyplot.subplots(
+        2, len(rates), figsize=(5.2 * len(rates), 5.6), sharex=True, sharey="row", height_ratios=(3, 2), squeeze=False
+    )  # fmt: skip
+    for rate, (above, below) in zip(rates, panels.T, strict=True):
+        for _, part in table[table["protocol"] == rate].groupby("seed"):
+            _tracked(above, below, part)
+        below.axhline(0, color=TRUTH.colour, linewidth=1)
+        below.set_xlabel("parameter updates")
+        above.set_title(f"{rate} at the start", fontsize="small")
+    panels[0, 0].set_ylabel("log Z, nats")
+    panels[1, 0].set_ylabel("tracked less exact, nats")
+    handles = dict(zip(*reversed(panels[0, 0].get_legend_handles_labels()), strict=True))
+    panels[0, 0].legend(handles.values(), handles.keys(), fontsize="small")
+    figure.suptitle(_title(table["dims"], rows), fontsize="medium")
     figure.tight_layout()
     return figure
+
+
+def _tracked(above: Any, below: Any, lines: Any) -> None:
+    wide = lines.pivot_table(index="updates", columns=["variant", "metric"], values="value")
+    exact = wide[EXACT, "log_z"].dropna()
+    for by, stroke in CHAINS.items():
+        _line(above, wide.index, wide[by, "log_z"], stroke._replace(marker=""))
+        error = wide[by].loc[exact.index].sub(exact, axis=0)
+        below.errorbar(
+            exact.index, error["log_z"], yerr=error["log_z_upper"] - error["log_z"], capsize=3,
+            color=stroke.colour, marker=stroke.marker, linestyle="none",
+        )  # fmt: skip
+    above.plot(
+        exact.index, exact, TRUTH.marker, color=TRUTH.colour, label=TRUTH.label, markerfacecolor="none"
+    )
 
 
 def _label(line: Any) -> str:

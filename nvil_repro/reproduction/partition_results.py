@@ -1,12 +1,14 @@
 """Everything the run finds out about log Z: all its jobs side by side, and their answers as rows.
 
-Of a row, `method` is how the machine was trained, `variant` how log Z was estimated and `protocol` by which ladder.
+Of a row, `method` is how the machine was trained, `variant` how log Z was estimated and `protocol` by which ladder, or
+of a tracked training at which rate it learns.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -41,32 +43,39 @@ class Found(NamedTuple):
     """What is known of each machine."""
 
     answers: Mapping[tuple[Cell, Question], list[Answer]]
-    tracked: Mapping[Cell, list[Point]]
+    tracked: Mapping[tuple[Cell, float], list[Point]]  # by rates, of trainings that begin alike
 
 
 def find(run: Run, data: MnistSplits, machines: Mapping[Cell, Trained]) -> Found:
     """Every answer and the tracked trainings, as many jobs at a time as there are threads; finished ones are read."""
     s = run.settings
-    jobs: dict[tuple[Cell, Question | None], Job] = {}
+    jobs: dict[tuple[Cell, Question | float], Job] = {}
     for cell, m in machines.items():
         name = f"RBM {cell.hidden}, seed {cell.seed}"
         for q in of_machine(run, cell, m.burn_in):
             title = ", ".join(filter(None, (name, q.method, ladder_label(q))))
             jobs[cell, q] = Job(answer, q, m.answers, title, 1, multiply_adds(q, m.machine), answer_file(q))
         if cell.hidden == s.exact_hidden:
-            how = Tracking(m.settings, min(s.tracked_updates, m.settings.updates - 1), s.tracked_points)
-            moved = PASSES * multiply_adds(Question(AIS, UNIFORM, 1, m.settings.chains), m.machine)
-            summed = multiply_adds(Question(EXACT), m.machine) * (how.exact_points + 1)
-            cost = moved + summed / how.steps
-            jobs[cell, None] = Job(
-                track_training, how, m.answers, f"{name}, tracked", how.steps, cost, how.file
-            )
+            for rate in s.tracked_rates:
+                training, updates = (
+                    replace(m.settings, rate=rate),
+                    min(s.tracked_updates, m.settings.updates - 1),
+                )
+                how = Tracking(training, updates, s.tracked_points)
+                moved = PASSES * multiply_adds(Question(AIS, UNIFORM, 1, m.settings.chains), m.machine)
+                cost = moved + multiply_adds(Question(EXACT), m.machine) * (how.exact_points + 1) / how.steps
+                title = f"{name}, {_rate_label(rate)}, tracked"
+                jobs[cell, rate] = Job(track_training, how, m.answers, title, how.steps, cost, how.file)
     material = Material({m.folder.name: m.machine for m in machines.values()}, data)
     found = train_together(jobs, material)
     return Found(
-        {(cell, q): value for (cell, q), value in found.items() if q is not None},
-        {cell: value for (cell, q), value in found.items() if q is None},
+        {(cell, q): value for (cell, q), value in found.items() if isinstance(q, Question)},
+        {(cell, q): value for (cell, q), value in found.items() if not isinstance(q, Question)},
     )
+
+
+def _rate_label(rate: float) -> str:
+    return f"rate {rate:g}"
 
 
 def rows_of(run: Run, data: MnistSplits, machines: Mapping[Cell, Trained], found: Found) -> list[Row]:
@@ -88,7 +97,8 @@ def rows_of(run: Run, data: MnistSplits, machines: Mapping[Cell, Trained], found
             for q in trials(run):
                 each = [a for part in parts(q) for a in found.answers[cell, part]]
                 rows += _trial_rows(told, q, covered(each, exact))
-            rows += _tracked_rows(row, found.tracked[cell])
+            for rate in run.settings.tracked_rates:
+                rows += _tracked_rows(partial(row, protocol=_rate_label(rate)), found.tracked[cell, rate])
     return rows
 
 

@@ -34,6 +34,7 @@ from nvil_repro.training.unnormalised_settings import UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import mean_of
 
 CODE = ("reproduction/rbm_measurements.py",)  # and all that it imports
+EMPTY = "log_p_empty"  # log p(x = 0), at the middle of the bracket of log Z
 AIS, REVERSE, RAISE = "AIS", "reverse", "RAISE"  # variants; without one, the middle of the first two
 
 
@@ -71,7 +72,10 @@ class Measurement(Protocol):
 
 @dataclass(frozen=True)
 class Likelihood:
-    """An RBM: its test log-likelihood, exact if a side can be enumerated, and in any case between two estimates."""
+    """An RBM: its test log-likelihood, exact if a side can be enumerated, and in any case between two estimates.
+
+    And what it thinks of the image without ink, which is no digit, and which chains near digits never meet.
+    """
 
     training: UnnormalisedSettings
     annealing: Annealing
@@ -109,6 +113,8 @@ class Likelihood:
                 *numbers["log_likelihood"][1:3],
                 "exact",
             )
+        log_z, either_way = numbers["log_z"][:2]
+        numbers[EMPTY] = (levels(net, torch.zeros_like(x[:1])).item() - log_z, either_way, 0, "")
         return numbers
 
 

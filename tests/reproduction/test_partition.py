@@ -197,7 +197,7 @@ def test_trials_come_in_parts_and_are_counted(run: Run, rows: list[Row], found: 
 
 
 def test_both_ways_of_tracking_begin_alike_and_part(found: Found, machines: dict[Cell, Trained]) -> None:
-    points = {(p.update, p.by): p for p in found.tracked[SMALL]}
+    points = {(p.update, p.by): p for p in found.tracked[SMALL, 0.05]}
     assert {update for update, by in points if by == EXACT} == {0, 5, 10}
     assert points[0, OWN][2:] == points[0, TRAINING][2:]
     for update in (0, 5, 10):
@@ -217,9 +217,12 @@ def test_what_is_tracked_is_the_machine_after_so_many_updates(
     for update in range(11):
         exact[update] = exact_log_partition(RBM, state.net).item()
         method.advance(state, update, 1)
-    points = {p.update: p.log_z for p in found.tracked[SMALL] if p.by == EXACT}
+    points = {p.update: p.log_z for p in found.tracked[SMALL, 0.05] if p.by == EXACT}
     assert points == pytest.approx({update: exact[update] for update in points}, abs=1e-9)
     assert points[10] != pytest.approx(exact[9], abs=1e-9)  # control
+    slower = {p.update: p.log_z for p in found.tracked[SMALL, 0.005] if p.by == EXACT}
+    assert slower[0] == points[0]
+    assert abs(slower[10] - slower[0]) < abs(points[10] - points[0])
 
 
 def test_a_ladder_of_the_shape_of_2008() -> None:
@@ -294,7 +297,14 @@ def claimed(row: Callable[..., Row]) -> Callable[..., list[Row]]:
             ]
         strayed = {EXACT: 0.0, OWN: tracked[0], TRAINING: tracked[1]}
         made += [
-            machine(variant=by, split=TRACKED, metric="log_z", value=LOG_Z + error, updates=10)
+            machine(
+                variant=by,
+                protocol="rate 0.05",
+                split=TRACKED,
+                metric="log_z",
+                value=LOG_Z + error,
+                updates=10,
+            )
             for by, error in strayed.items()
         ]
         return made
@@ -308,7 +318,7 @@ def test_claims_that_hold_are_told(claimed: Callable[..., list[Row]]) -> None:
     assert "RBM 5, adaptive, 40 rungs: the estimates are 0.200 nats apart, 9.000 with 2" in told
     assert (
         told[-1]
-        == "RBM 3, 10 updates tracked: chains of its own stray by 0.100 nats, those that train by -8.000"
+        == "RBM 3, rate 0.05, 10 updates tracked: chains of its own stray by 0.100 nats, those that train by -8.000"
     )
 
 
@@ -351,7 +361,7 @@ def test_figures_say_what_the_rows_say(rows: list[Row], found: Found) -> None:
     shares = asarray(partition_figures.coverage(rows).axes[0].lines[0].get_xdata())
     assert shares[::-1].tolist() == views.trial_lines(rows)["coverage"].tolist()
     tracked = partition_figures.tracking(rows).axes[0].lines
-    assert asarray(tracked[1].get_ydata())[-1] == found.tracked[SMALL][-2].log_z
+    assert asarray(tracked[1].get_ydata())[-1] == found.tracked[SMALL, 0.05][-2].log_z
     strokes = [*partition_figures.BRACKETS.values()]
     for part in ("label", "colour", "dashes", "marker"):
         assert len({getattr(stroke, part) for stroke in strokes}) == len(strokes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from nvil_repro.reproduction import (
     rbm_training,
 )
 from nvil_repro.reproduction.measurements import Measured
+from nvil_repro.reproduction.naming import MACHINE
 from nvil_repro.reproduction.notebook import Run, parameters
 from nvil_repro.reproduction.published import Published, read_published
 from nvil_repro.reproduction.rbm_patterns import Trained
@@ -115,6 +117,17 @@ def test_notebooks_that_ask_for_the_same_machine_get_the_same_training() -> None
     assert s.hash != mnist_settings("CD1", **same).hash
 
 
+def test_a_name_may_say_how_long_a_machine_is_trained() -> None:
+    same: dict[str, Any] = {"hidden": 20, "evaluations": 4, "seed": 0, "cases": 59_900}
+    longer = mnist_settings("centred PCD, 200 passes", passes=2, **same)
+    assert longer == mnist_settings("centred PCD", passes=200, **same)
+    assert longer.updates == 119_800 // 50 * 50
+    assert longer != mnist_settings("centred PCD", passes=2, **same)  # control
+    assert re.fullmatch(MACHINE, "CD25, 3 passes")
+    for wrong in ("CD25, 0 passes", "CD25, passes", "CD25 3 passes", "CD0, 3 passes"):
+        assert not re.fullmatch(MACHINE, wrong)
+
+
 def test_moments_on_the_line_end_without_a_gradient() -> None:
     seen = list(rbm_line.moments(20))
     assert [m.update for m in seen] == rbm_line.looks(20)
@@ -202,6 +215,7 @@ def test_every_machine_has_its_rows(rows: list[Row]) -> None:
     assert kinds == {
         *((metric, variant) for metric in ("log_z", "log_likelihood") for variant in ("", "AIS", "reverse")),
         ("log_likelihood", "RAISE"),
+        ("log_p_empty", ""),
     }
     assert {(r.metric, r.variant) for r in tests if r.model == TOP} == {("bound", ""), ("log_z", "")}
 
@@ -219,6 +233,16 @@ def test_the_middle_lies_between_the_ends_and_exact_is_exact(
     assert of["3", "AIS"].value != of["3", "reverse"].value  # control
 
 
+def test_the_empty_image_has_its_probability(
+    rows: list[Row], nets: dict[Cell, Measured], data: MnistSplits
+) -> None:
+    of = {r.dims: r.value for r in rows if r.metric == "log_p_empty"}
+    (net,) = (m.result.final for c, m in nets.items() if c.layers == (3,))
+    empty = torch.zeros(1, data.test.shape[1], dtype=torch.uint8)
+    assert of["3"] == pytest.approx(exact_log_likelihood(RBM, net, empty).item(), abs=1e-9)
+    assert of["3"] != pytest.approx(exact_log_likelihood(RBM, net, 1 - empty).item(), abs=1e-3)  # control
+
+
 def test_what_was_measured_is_not_measured_again(
     run: Run, nets: dict[Cell, Measured], data: MnistSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,8 +251,8 @@ def test_what_was_measured_is_not_measured_again(
     assert {cell: m.test for cell, m in again.items()} == {cell: m.test for cell, m in nets.items()}
 
 
-def test_fresh_samples_are_probabilities(nets: dict[Cell, Measured], data: MnistSplits) -> None:
-    found = rbm_training.fresh_samples(nets, data, count=3)
+def test_fresh_samples_are_probabilities(run: Run, nets: dict[Cell, Measured], data: MnistSplits) -> None:
+    found = rbm_training.fresh_samples(run, nets, data, count=3)
     assert [*found] == ["RBM 21, CD1", "RBM 21, centred PCD", "RBM 3, PCD"]
     assert all(p.shape == (3, 30) and bool(((p > 0) & (p < 1)).all()) for p in found.values())
     fields = rbm_training.receptive_fields(nets, count=2)
@@ -354,6 +378,8 @@ def test_figures_say_what_the_rows_say(run: Run, rows: list[Row], printed: list[
     assert begin == pytest.approx(looks["CD1"][0].mass.mean().item())
     left, _ = rbm_figures.machine_curves(rows, 21).axes
     assert len(left.lines) == 2
+    plain, longer = (rbm_figures.sampler_stroke(f"PCD{length}") for length in ("", ", 200 passes"))
+    assert (longer.label, longer.colour, longer.dashes) == ("PCD, 200 passes", plain.colour, ())
     bars = rbm_figures.brackets(rows, printed).axes[0]
     labels = [text.get_text() for text in bars.get_yticklabels()]
     assert labels == ["RBM 21, CD-1", "RBM 21, centred PCD", "RBM 3, PCD"]
