@@ -70,6 +70,29 @@ def adaptive_ladder(
     return checked_ladder([0.0, *inner.tolist(), 1.0])
 
 
+def named_ladder(
+    name: str,
+    family: Family,
+    theta: Any,
+    rungs: int,
+    *,
+    chains: int = 100,
+    mean: Tensor | None = None,
+    seed: int = 0,
+) -> list[float]:
+    """The ladder of `LADDERS` by its name; "sm2008" brings its own number of rungs.
+
+    Errors: `ValueError` for another name; those of the ladder.
+    """
+    if name == "uniform":
+        return uniform_ladder(rungs)
+    if name == "sm2008":
+        return salakhutdinov_murray_ladder()
+    if name == "adaptive":
+        return adaptive_ladder(family, theta, rungs, chains=chains, mean=mean, seed=seed)
+    raise ValueError(f'unknown ladder "{name}"; expected one of {", ".join(LADDERS)}')
+
+
 def checked_ladder(ladder: Sequence[float]) -> list[float]:
     """The ladder as a list. Errors: `ValueError` if it does not rise from 0 to 1, naming where."""
     rungs = [float(b) for b in ladder]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from nvil_repro.reproduction.claims import above, require
 from nvil_repro.reproduction.continuous import DEEP, GAUSSIAN
 from nvil_repro.reproduction.results import Row, frame
 
@@ -39,17 +40,13 @@ def require_claims(rows: Sequence[Row], floor: float) -> str:
     gaussian, noise = bound[GAUSSIAN], variance_table(rows).reindex(columns=[GAUSSIAN])[GAUSSIAN]
     noise = noise.reindex(["none", "full", "pathwise"])  # NaN, above nothing, where a net diverged
     claims = [
-        (f"{model}: NVIL above independent pixels + 20 nats", bound[model, "full"], floor + 20)
+        above(f"{model}: NVIL above independent pixels + 20 nats", bound[model, "full"], floor + 20)
         for model in (GAUSSIAN, DEEP)
     ]
     for better, worse in pairwise(name for name in ("pathwise", "full", "none") if name in gaussian):
-        claims.append((f"{GAUSSIAN}: bound, {better} above {worse}", gaussian[better], gaussian[worse]))
+        claims.append(above(f"{GAUSSIAN}: bound, {better} above {worse}", gaussian[better], gaussian[worse]))
     for louder, calmer in pairwise(("none", "full", "pathwise")):
         claims.append(
-            (f"{GAUSSIAN}: gradient variance, {louder} above {calmer}", noise[louder], noise[calmer])
+            above(f"{GAUSSIAN}: gradient variance, {louder} above {calmer}", noise[louder], noise[calmer])
         )
-    told = [f"{claim}: {more:.4g} and {less:.4g}" for claim, more, less in claims]
-    for line, (_, more, less) in zip(told, claims, strict=True):
-        if not more > less:
-            raise AssertionError(line)
-    return "\n".join(told)
+    return require(claims)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nvil_repro.data.mnist import held_out
 from nvil_repro.reproduction.belief_nets import independent_pixels
+from nvil_repro.reproduction.claims import Claim, above, require
 from nvil_repro.reproduction.criteria_gradients import MIDDLE
 from nvil_repro.reproduction.criteria_runs import Data
 from nvil_repro.reproduction.criteria_views import (
@@ -27,8 +28,6 @@ NEIGHBOURS = (  # criteria that compare a case with states near it, and sample n
 )
 STRAIGHT = 0.999  # a cosine above it is no bias of the direction
 
-Claim = tuple[str, float, float]  # what is said, the number that must be larger, and the other
-
 
 def require_claims(rows: Sequence[Row], run: Run, data: Data) -> str:
     """Check that the claims hold, and say by how much.
@@ -39,12 +38,7 @@ def require_claims(rows: Sequence[Row], run: Run, data: Data) -> str:
     the others, all at the rates that validation chose.
     Errors: `AssertionError` naming the claim that does not hold.
     """
-    claims = [*_learned(rows, run, data), *_gradients(rows), *_mnist(rows)]
-    told = [f"{claim}: {more:.4g} and {less:.4g}" for claim, more, less in claims]
-    for line, (_, more, less) in zip(told, claims, strict=True):
-        if not more > less:
-            raise AssertionError(line)
-    return "\n".join(told)
+    return require([*_learned(rows, run, data), *_gradients(rows), *_mnist(rows)])
 
 
 def _learned(rows: Sequence[Row], run: Run, data: Data) -> Iterator[Claim]:
@@ -54,10 +48,10 @@ def _learned(rows: Sequence[Row], run: Run, data: Data) -> Iterator[Claim]:
     }
     for model, floor in floors.items():
         for name, value in small_table(rows, model)["log-likelihood"].items():
-            yield f"{name}, {model} on a small problem, above independent units", value, floor
+            yield above(f"{name}, {model} on a small problem, above independent units", value, floor)
     floor = independent_pixels(data.mnist.train, held_out(data.mnist, run.settings.test_cases))
     for name, value in _at_best(rows).items():
-        yield f"{name} on MNIST above independent pixels", value, floor
+        yield above(f"{name} on MNIST above independent pixels", value, floor)
 
 
 def normals(x: Tensor) -> float:
@@ -72,17 +66,17 @@ def _gradients(rows: Sequence[Row]) -> Iterator[Claim]:
     for name in NEIGHBOURS:
         if name in set(table["method"]):
             leaning = by[name, "gradient_cosine", last]
-            yield f"{name}: gradient not along the likelihood's", STRAIGHT, leaning
+            yield above(f"{name}: gradient not along the likelihood's", STRAIGHT, leaning)
             if "PCD" in set(table["method"]):
                 noise = [by[method, "gradient_noise", MIDDLE] for method in ("PCD", name)]
-                yield f"{name}: noise beside the gradient's length below PCD's", noise[0], noise[1]
+                yield above(f"{name}: noise beside the gradient's length below PCD's", noise[0], noise[1])
 
 
 def _mnist(rows: Sequence[Row]) -> Iterator[Claim]:
     reached = _at_best(rows)
     for name, value in reached.items():
         if name != "PCD" and "PCD" in reached:
-            yield f"MNIST: PCD above {name}", reached["PCD"], value
+            yield above(f"MNIST: PCD above {name}", reached["PCD"], value)
 
 
 def _at_best(rows: Sequence[Row]) -> dict[str, float]:

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.data.small_patterns import Patterns, Plane, bars_and_stripes, ring
 from nvil_repro.learning.criteria import Amounts
-from nvil_repro.reproduction.measurements import Measured
+from nvil_repro.reproduction.measurements import Measured, measured_file, train_and_measure
 from nvil_repro.reproduction.naming import WITHOUT_Z
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.rbm_measurements import Annealing, Likelihood, measured_file, train_and_measure
+from nvil_repro.reproduction.rbm_measurements import Annealing, Likelihood
 from nvil_repro.reproduction.rbm_systems import BATCH, MODULE, multiply_adds, sampler_settings, whole
 from nvil_repro.reproduction.runs import run_folder
 from nvil_repro.training import unnormalised
@@ -136,7 +136,7 @@ def _measurement(s: Any, settings: UnnormalisedSettings) -> Likelihood:
 def _train(training: Training, data: Data, folder: Path, **options: Any) -> Measured:
     splits = getattr(data, training.part)
     if training.measurement:
-        return train_and_measure(training.measurement, splits, folder, **options)
+        return train_and_measure(training.measurement, splits, folder, last=True, **options)
     return Measured(unnormalised.train(training.settings, splits, folder, **options), {})
 
 

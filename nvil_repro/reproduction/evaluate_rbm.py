@@ -25,12 +25,7 @@ from nvil_repro.data.mnist import PIXELS, Binarisation, MnistSplits, load_mnist
 from nvil_repro.evaluation.annealing_path import known_base
 from nvil_repro.evaluation.exact import CHUNK, LIMIT
 from nvil_repro.evaluation.exact_partition import exact_log_partition
-from nvil_repro.evaluation.ladders import (
-    LADDERS,
-    adaptive_ladder,
-    salakhutdinov_murray_ladder,
-    uniform_ladder,
-)
+from nvil_repro.evaluation.ladders import LADDERS, named_ladder, uniform_ladder
 from nvil_repro.evaluation.partition import Bracket, ais, reverse_ais
 from nvil_repro.evaluation.target_samples import annealed_samples, exact_samples, gibbs_samples
 from nvil_repro.models.arrays import bits
@@ -155,7 +150,8 @@ def estimated(theta: Rbm, data: MnistSplits | None, args: argparse.Namespace) ->
     if bool(theta.weight.any()) and theta.weight.numel() >= LARGE:
         theta = Rbm(*(part.float() for part in theta))
     mean = None if data is None else data.train.float().mean(0)
-    ladder = make_ladder(theta, mean, args)
+    rungs, chains = args.rungs or RUNGS, args.chains
+    ladder = named_ladder(args.ladder, RBM, theta, rungs, chains=chains, mean=mean, seed=args.seed)
     samples, origin = falling_from(theta, data, mean, args)
     with watched(2 * len(ladder), f"AIS over {len(ladder):,} rungs") as watch:
         rising = ais(RBM, theta, ladder=ladder, chains=args.chains, mean=mean, seed=args.seed, watch=watch)
@@ -177,16 +173,6 @@ def estimated(theta: Rbm, data: MnistSplits | None, args: argparse.Namespace) ->
         rising.ess.item(),
         tuple(notes),
     )
-
-
-def make_ladder(theta: Rbm, mean: Tensor | None, args: argparse.Namespace) -> list[float]:
-    """The chosen ladder."""
-    if args.ladder == "sm2008":
-        return salakhutdinov_murray_ladder()
-    rungs = args.rungs or RUNGS
-    if args.ladder == "uniform":
-        return uniform_ladder(rungs)
-    return adaptive_ladder(RBM, theta, rungs, chains=args.chains, mean=mean, seed=args.seed)
 
 
 def falling_from(

@@ -28,7 +28,7 @@ Numbers = dict[str, tuple[float, float, int, str]]  # metric: value and stderr i
 class Measured(NamedTuple):
     """A trained net, one replica, and its test numbers; none if it diverged.
 
-    Of which parameters is for `train_and_measure` to say: here the best on validation, of RBMs the last.
+    Of which parameters is for `train_and_measure` to say: the best on validation, or of RBMs the last.
     """
 
     result: TrainResult[Any]
@@ -138,13 +138,19 @@ def measured_file(measurement: Measurement) -> str:
     return f"test-{measurement.name}.json"
 
 
-def train_and_measure(measurement: Measurement, data: Any, folder: Path, **options: Any) -> Measured:
-    """Train the net, then measure it unless that was done; `options` are those of the module's `train`."""
+def train_and_measure(
+    measurement: Measurement, data: Any, folder: Path, *, last: bool = False, **options: Any
+) -> Measured:
+    """Train the net, then measure the best of it on validation, or the `last`, unless that was done.
+
+    `options` are those of the module's `train`.
+    """
     result = measurement.train(data, folder, **options)
     path = folder / measured_file(measurement)
     if not path.is_file():
         with one_thread():
-            test = {} if result.diverged else measurement.measure(result.best.net, data)
+            net = result.final if last else result.best.net
+            test = {} if result.diverged else measurement.measure(net, data)
         write_atomic(path, json.dumps(test, allow_nan=False))
     found: Mapping[str, Any] = json.loads(path.read_text())
     return Measured(result, {metric: tuple(numbers) for metric, numbers in found.items()})

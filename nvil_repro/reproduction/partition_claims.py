@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from nvil_repro.reproduction.claims import Claim, require
 from nvil_repro.reproduction.partition_methods import ADAPTIVE, AIS, EXACT, REVERSE, UNIFORM
 from nvil_repro.reproduction.partition_questions import ladder_of
 from nvil_repro.reproduction.partition_results import TRACKED
@@ -28,15 +29,10 @@ def require_claims(rows: Sequence[Row]) -> str:
     value than by the chains that train.
     Errors: `AssertionError` naming the machine and the claim that does not hold.
     """
-    told = []
-    for holds, claim in [*_brackets(rows), *_trials(rows), *_tracked(rows)]:
-        told.append(claim)
-        if not holds:
-            raise AssertionError(claim)
-    return "\n".join(told)
+    return require([*_brackets(rows), *_trials(rows), *_tracked(rows)])
 
 
-def _brackets(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
+def _brackets(rows: Sequence[Row]) -> Iterator[Claim]:
     known = exact_values(rows)
     for ladder in (UNIFORM, ADAPTIVE):
         for key, lines in bracket_lines(rows, ladder).groupby(["dims", "seed"], sort=False):
@@ -44,22 +40,16 @@ def _brackets(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
             if key in known:
                 for _, line in lines.iterrows():
                     low, high, exact = line["log_z_lower"], line["log_z_upper_reverse"], known[key]
-                    yield (
-                        low <= exact <= high,
-                        f"{_name(line, ladder)}: [{low:.3f}, {high:.3f}] holds {exact:.3f}",
-                    )
-                yield (
-                    abs(last["gap"]) < CLOSED,
-                    f"{_name(last, ladder)}: the bracket closes to {last['gap']:.3f} nats",
-                )
+                    told = f"{_name(line, ladder)}: [{low:.3f}, {high:.3f}] holds {exact:.3f}"
+                    yield Claim(told, low <= exact <= high)
+                told = f"{_name(last, ladder)}: the bracket closes to {last['gap']:.3f} nats"
+                yield Claim(told, abs(last["gap"]) < CLOSED)
             shrunk = f"{last['gap']:.3f} nats apart, {first['gap']:.3f} with {first['rungs']}"
-            yield (
-                abs(last["gap"]) < SHARE * first["gap"],
-                f"{_name(last, ladder)}: the estimates are {shrunk}",
-            )
+            told = f"{_name(last, ladder)}: the estimates are {shrunk}"
+            yield Claim(told, abs(last["gap"]) < SHARE * first["gap"])
 
 
-def _trials(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
+def _trials(rows: Sequence[Row]) -> Iterator[Claim]:
     lines = trial_lines(rows)
     lines = lines.assign(rungs=[ladder_of(label)[1] for label in lines["protocol"]])
     for _, part in lines.groupby(["dims", "seed"], sort=False):
@@ -67,22 +57,21 @@ def _trials(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
         rising, falling = short.loc[AIS], short.loc[REVERSE]
         name = f"{_name(rising, UNIFORM)}, {rising['n']} trials"
         low, high = rising["bias"], falling["bias"]
-        yield low < 0 < high, f"{name}: AIS errs by {low:.3f} nats on average, reverse AIS by {high:.3f}"
+        told = f"{name}: AIS errs by {low:.3f} nats on average, reverse AIS by {high:.3f}"
+        yield Claim(told, low < 0 < high)
         share, most = rising["coverage"], rising["coverage_upper"]
-        yield (
-            most < THREE_SIGMA,
-            f"{name}: {share:.1%} of the intervals of AIS hold log Z, at most {most:.1%}",
-        )
+        told = f"{name}: {share:.1%} of the intervals of AIS hold log Z, at most {most:.1%}"
+        yield Claim(told, most < THREE_SIGMA)
 
 
-def _tracked(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
+def _tracked(rows: Sequence[Row]) -> Iterator[Claim]:
     last = max(row.updates or 0 for row in rows if row.split == TRACKED)
     table = frame(row for row in rows if (row.split, row.metric, row.updates) == (TRACKED, "log_z", last))
     for (dims, rate, _), part in table.groupby(["dims", "protocol", "seed"], sort=False):
         log_z = part.set_index("variant")["value"]
         near, far = (log_z[by] - log_z[EXACT] for by in (OWN, TRAINING))
         what = f"chains of its own stray by {near:.3f} nats, those that train by {far:.3f}"
-        yield abs(near) < abs(far), f"RBM {dims}, {rate}, {last} updates tracked: {what}"
+        yield Claim(f"RBM {dims}, {rate}, {last} updates tracked: {what}", abs(near) < abs(far))
 
 
 def _name(line: Any, ladder: str) -> str:

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 AROUND = {"cli.py"} | {
     f"reproduction/{name}.py"
     for name in (
-        "__init__", "bench_command", "compare", "continuous_claims", "continuous_figures", "criteria_claims",
+        "__init__", "bench_command", "claims", "compare", "continuous_claims", "continuous_figures", "criteria_claims",
         "criteria_figures", "criteria_views", "document_figures", "document_views", "evaluate_rbm", "execute",
         "experiment", "figures", "naming", "notebook", "partition_claims", "partition_figures",
         "partition_views", "profiles", "profiles_rbm", "project", "protocols", "provenance", "published",

@@ -8,6 +8,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from nvil_repro.reproduction.claims import Claim, above, require
 from nvil_repro.reproduction.published import Published
 from nvil_repro.reproduction.rbm_measurements import AIS, EMPTY, RAISE, REVERSE
 from nvil_repro.reproduction.rbm_spurious import METRIC
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 REACH = 3  # standard errors that an end of a bracket is moved outwards
 ABOVE_PIXELS = 10  # nats by which every machine must leave independent pixels behind
 ROUNDING = 1e-3  # nats
-
-Claim = tuple[str, float, float]  # what is said, and the number that must be above the other
 
 
 def pattern_table(rows: Sequence[Row], best: float) -> pandas.DataFrame:
@@ -139,11 +138,9 @@ def require_claims(rows: Sequence[Row], published: Sequence[Published], *, best:
     cross: rising chains can find mass that falling ones, which begin at data, never see.
     Errors: `AssertionError` naming the row or claim that does not hold.
     """
-    told = [*_pattern_claims(rows, best), *_machine_claims(rows, pixels), *_order_claims(rows, published)]
-    for line, more, less in told:
-        if not more > less:
-            raise AssertionError(f"{line}: {more:.4g} and {less:.4g}")
-    return "\n".join(f"{line}: {more:.4g} and {less:.4g}" for line, more, less in told)
+    return require(
+        [*_pattern_claims(rows, best), *_machine_claims(rows, pixels), *_order_claims(rows, published)]
+    )
 
 
 def _pattern_claims(rows: Sequence[Row], best: float) -> Iterator[Claim]:
@@ -151,24 +148,26 @@ def _pattern_claims(rows: Sequence[Row], best: float) -> Iterator[Claim]:
     by_seed = curves.groupby(["method", "seed"], sort=False)["value"]
     first, last = by_seed.first().groupby("method").mean(), by_seed.last().groupby("method").mean()
     if "exact" in last:
-        yield "patterns: the exact gradient ends above its start", last["exact"], first["exact"]
+        yield above("patterns: the exact gradient ends above its start", last["exact"], first["exact"])
     for name, highest in curves.groupby("method", sort=False)["value"].max().items():
-        yield f"patterns: the data's own above {name}", best + ROUNDING, highest
+        yield above(f"patterns: the data's own above {name}", best + ROUNDING, highest)
     mass = frame(row for row in rows if row.metric == METRIC)
     left = mass.groupby(["method", "seed"], sort=False)["value"].last().groupby("method").mean()
     if {"CD1", "exact"} <= set(left.index):
-        yield "planted mode: CD-1 leaves more of it than the exact gradient", left["CD1"], left["exact"]
+        yield above(
+            "planted mode: CD-1 leaves more of it than the exact gradient", left["CD1"], left["exact"]
+        )
 
 
 def _machine_claims(rows: Sequence[Row], pixels: float) -> Iterator[Claim]:
     for row in headlines(rows):
         name = f"{row.model} {row.dims}, {row.method}, seed {row.seed}"
         value = row.value if math.isfinite(row.value) else -math.inf
-        yield f"{name}: above independent pixels + {ABOVE_PIXELS} nats", value, pixels + ABOVE_PIXELS
+        yield above(f"{name}: above independent pixels + {ABOVE_PIXELS} nats", value, pixels + ABOVE_PIXELS)
         if row.metric == "log_likelihood" and row.note == "exact":
             low, high = bracket(row, rows)
-            yield f"{name}: exact above the lower end", row.value, low
-            yield f"{name}: exact below the upper end", high, row.value
+            yield above(f"{name}: exact above the lower end", row.value, low)
+            yield above(f"{name}: exact below the upper end", high, row.value)
 
 
 def _order_claims(rows: Sequence[Row], published: Sequence[Published]) -> Iterator[Claim]:
@@ -179,5 +178,5 @@ def _order_claims(rows: Sequence[Row], published: Sequence[Published]) -> Iterat
         if values and number.published is not None and number.method.startswith("CD"):
             mean = fmean(value if math.isfinite(value) else -math.inf for value in values)
             found.append((number.sign * number.published, number.method, mean))
-    for (_, below, worse), (_, above, better) in pairwise(sorted(found)):
-        yield f"in the printed order: {above} above {below}", better, worse
+    for (_, lower, worse), (_, upper, better) in pairwise(sorted(found)):
+        yield above(f"in the printed order: {upper} above {lower}", better, worse)

@@ -1,12 +1,11 @@
-"""What the machines of `rbm_training` are: how each is trained and what is measured of it, once, in its folder."""
+"""What the machines of `rbm_training` are: how each is trained and what is measured of it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,20 +14,19 @@ from nvil_repro.data.mnist import PIXELS, MnistSplits, held_out
 from nvil_repro.evaluation.exact import CHUNK, LIMIT
 from nvil_repro.evaluation.exact_partition import exact_log_partition
 from nvil_repro.evaluation.importance import difference_estimate, random_part
-from nvil_repro.evaluation.ladders import adaptive_ladder, salakhutdinov_murray_ladder, uniform_ladder
+from nvil_repro.evaluation.ladders import named_ladder, uniform_ladder
 from nvil_repro.evaluation.partition import Bracket, ais, reverse_ais
 from nvil_repro.evaluation.reverse_annealing import raise_log_prob
 from nvil_repro.evaluation.target_samples import exact_samples, gibbs_samples
 from nvil_repro.evaluation.undirected_top import estimate_bound, top_log_partition
-from nvil_repro.files import settings_hash, write_atomic
+from nvil_repro.files import settings_hash
 from nvil_repro.models.rbm import RBM, Rbm, log_unnormalised
 from nvil_repro.models.undirected_top import DeepBeliefNet
-from nvil_repro.reproduction.measurements import Measured, Numbers
+from nvil_repro.reproduction.measurements import Numbers
 from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.reproduction.rbm_systems import MODULE, multiply_adds
 from nvil_repro.training import undirected_top, unnormalised
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.threads import one_thread
 from nvil_repro.training.undirected_top import UndirectedTopSettings
 from nvil_repro.training.unnormalised_settings import UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import mean_of
@@ -46,28 +44,7 @@ class Annealing(NamedTuple):
     chains: int
 
     def rungs_for(self, theta: Rbm, mean: Tensor) -> list[float]:
-        if self.ladder == "sm2008":
-            return salakhutdinov_murray_ladder()
-        if self.ladder == "uniform":
-            return uniform_ladder(self.rungs)
-        return adaptive_ladder(RBM, theta, self.rungs, chains=self.chains, mean=mean)
-
-
-class Measurement(Protocol):
-    """What is trained, and what is measured of it at the end of training."""
-
-    @property
-    def training(self) -> Any: ...
-    @property
-    def module(self) -> str: ...
-    @property
-    def multiply_adds(self) -> float: ...
-    @property
-    def name(self) -> str:
-        """Names what can change the numbers, given the training."""
-
-    def train(self, data: Any, folder: Path, **options: Any) -> TrainResult[Any]: ...
-    def measure(self, net: Any, data: Any) -> Numbers: ...
+        return named_ladder(self.ladder, RBM, theta, self.rungs, chains=self.chains, mean=mean)
 
 
 @dataclass(frozen=True)
@@ -199,23 +176,3 @@ class UndirectedTop:
 
 def _named(sizes: tuple[Any, ...]) -> str:
     return settings_hash({"sizes": sizes, "code": code_hash(of=CODE)})
-
-
-def measured_file(measurement: Measurement) -> str:
-    """The file, in the folder of the training, that holds what was measured."""
-    return f"test-{measurement.name}.json"
-
-
-def train_and_measure(measurement: Measurement, data: Any, folder: Path, **options: Any) -> Measured:
-    """Train a net, then measure what training ended with, unless that was done.
-
-    Not the best on validation: an estimate of log Z that fails flatters, and so would be chosen.
-    """
-    result = measurement.train(data, folder, **options)
-    path = folder / measured_file(measurement)
-    if not path.is_file():
-        with one_thread():
-            test = {} if result.diverged else measurement.measure(result.final, data)
-        write_atomic(path, json.dumps(test, allow_nan=False))
-    found = json.loads(path.read_text())
-    return Measured(result, {metric: tuple(numbers) for metric, numbers in found.items()})

@@ -9,8 +9,10 @@ import torch
 from nvil_repro.evaluation.annealed_importance import annealed_log_weights
 from nvil_repro.evaluation.annealing_path import annealing_path, begin, draws
 from nvil_repro.evaluation.ladders import (
+    LADDERS,
     adaptive_ladder,
     checked_ladder,
+    named_ladder,
     salakhutdinov_murray_ladder,
     uniform_ladder,
 )
@@ -55,6 +57,15 @@ def test_the_adaptive_ladder_evens_out_how_much_log_ratios_vary() -> None:
     assert even.max() / even.min() > 3  # control
     assert ladder == adaptive_ladder(RBM, SHARP, 20)
     assert ladder != adaptive_ladder(RBM, SHARP, 20, seed=1)
+
+
+def test_a_ladder_by_its_name() -> None:
+    named = {name: named_ladder(name, RBM, SHARP, 20, seed=1) for name in LADDERS}
+    assert named["uniform"] == uniform_ladder(20)
+    assert named["sm2008"] == salakhutdinov_murray_ladder()
+    assert named["adaptive"] == adaptive_ladder(RBM, SHARP, 20, seed=1)
+    with pytest.raises(ValueError, match='unknown ladder "even"; expected one of uniform, sm2008, adaptive'):
+        named_ladder("even", RBM, SHARP, 20)
 
 
 def test_where_nothing_varies_it_is_even() -> None:

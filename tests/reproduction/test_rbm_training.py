@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -24,10 +25,11 @@ from nvil_repro.reproduction import (
     rbm_spurious,
     rbm_training,
 )
-from nvil_repro.reproduction.measurements import Measured
+from nvil_repro.reproduction.measurements import Measured, train_and_measure
 from nvil_repro.reproduction.naming import MACHINE
 from nvil_repro.reproduction.notebook import Run, parameters
 from nvil_repro.reproduction.published import Published, read_published
+from nvil_repro.reproduction.rbm_measurements import Likelihood
 from nvil_repro.reproduction.rbm_patterns import Trained
 from nvil_repro.reproduction.rbm_systems import mnist_settings, sampler_settings
 from nvil_repro.reproduction.rbm_training import TOP, Cell
@@ -249,6 +251,19 @@ def test_what_was_measured_is_not_measured_again(
     monkeypatch.setattr("nvil_repro.reproduction.rbm_measurements.ais", None)
     again = rbm_training.train_machines(run, data)
     assert {cell: m.test for cell, m in again.items()} == {cell: m.test for cell, m in nets.items()}
+
+
+def test_it_is_the_last_machine_that_is_measured(
+    run: Run, nets: dict[Cell, Measured], data: MnistSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell,) = (cell for cell in nets if cell.method == "CD1")
+    m, measured = rbm_training.machine_cells(run, len(data.train))[cell], []
+    monkeypatch.setattr(Likelihood, "measure", lambda _, net, data: measured.append(net) or {})
+    for last in (True, False):
+        train_and_measure(m, data, tmp_path / str(last), last=last, progress="off", threads=1)
+    assert torch.equal(measured[0].weight, nets[cell].result.final.weight)
+    assert torch.equal(measured[1].weight, nets[cell].result.best.net.weight)
+    assert not torch.equal(measured[0].weight, measured[1].weight)  # control
 
 
 def test_fresh_samples_are_probabilities(run: Run, nets: dict[Cell, Measured], data: MnistSplits) -> None:
