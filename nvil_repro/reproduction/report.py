@@ -28,6 +28,7 @@ from nvil_repro.reproduction.results import ResultsError, Row, read_profile
 
 TEMPLATES = Path(__file__).parent / "templates"
 NATS = ("bound", "log_likelihood")
+FOLDED = 30  # lines of a table that is shown at once; a longer one opens on a click
 SPLITS = {"train": "training", "valid": "validation", "test": "test", "": ""}
 
 
@@ -80,6 +81,7 @@ def render(root: Path, profile: str) -> str:
     environment.filters["numbers"] = numbers
     return environment.get_template("report.html").render(
         profile=profile,
+        folded=FOLDED,
         made=date.today().isoformat(),
         facts=_facts(rows),
         caveats=caveats(rows, profile),
