@@ -145,7 +145,7 @@ def _other(run: Run, system: str, seed: int, corpus: Corpus) -> System:
     return ReplicatedSoftmaxSystem(ReplicatedSoftmaxSettings(units, **length), *sizes, s.chains, s.rungs)
 
 
-OWN_PASSES = {"LDA": 50, "DocNADE": 54, "Replicated softmax": 80}
+OWN_PASSES = {"LDA": 20, "DocNADE": 54, "Replicated softmax": 80}
 
 
 def _schedule(passes: int, corpus: Corpus, batch: int, chunk: int, evaluations: int) -> tuple[int, int]:

@@ -252,7 +252,7 @@ EXPERIMENTS = {
                     importance_samples=1_000,
                     importance_documents=1_000,
                     orders=10,
-                    particles=500,
+                    particles=200,
                     chains=1_000,
                     rungs=1_000,
                 ),

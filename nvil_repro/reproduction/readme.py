@@ -104,13 +104,14 @@ def _machine_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
             _number(line["from"], ".1f"),
             _number(line["to"], ".1f"),
             f"{_number(line['RAISE'], '.1f')} ± {_number(line['its stderr'], '.1f')}",
+            _number(line["log p(0)"], ".2f"),
             f"{line['updates'] / 1000:g}k",
             _number(line["minutes"], ".0f"),
         )
         for line in rbm_claims.machine_table(rows, published).to_dict("records")
     ]
     header = ("machine", "trained by", "printed", "test log-likelihood", "log Z", "from", "to", "RAISE")
-    return _markdown((*header, "updates", "minutes"), lines)
+    return _markdown((*header, "log p(0)", "updates", "minutes"), lines)
 
 
 TABLES: Mapping[str, Callable[[Sequence[Row], Sequence[Published]], str]] = {

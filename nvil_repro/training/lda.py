@@ -28,7 +28,8 @@ RUNS = 2  # of an estimate while training
 
 @dataclass(frozen=True)
 class LdaSettings(SeedSettings):
-    """Fitting LDA, a replica per seed; defaults are ours, not searched.
+    """Fitting LDA, a replica per seed; of the defaults, which are ours, the two priors were the best of a few on
+    validation documents of 20 Newsgroups.
 
     An update is one of Hoffman, Blei & Bach (2010): lambda moves the share (learning_offset + t)^-learning_decay of its
     way, t = 1, 2, ..., to what the minibatch alone would make of it. With `learning_decay` 0 and a minibatch of all
@@ -39,8 +40,8 @@ class LdaSettings(SeedSettings):
     topics: int = 50
     updates: int = 2200
     seeds: tuple[int, ...] = (0,)
-    alpha: float = 0.1  # of a document's Dirichlet over topics, each
-    eta: float = 0.1  # of a topic's Dirichlet over words, each
+    concentration: float = 5.0  # of a document's Dirichlet over topics, in all
+    eta: float = 0.3  # of a topic's Dirichlet over words, each
     batch_size: int = 256
     learning_decay: float = 0.7
     learning_offset: float = 10.0
@@ -53,12 +54,17 @@ class LdaSettings(SeedSettings):
 
     def __post_init__(self) -> None:
         whole = {"topics": 1, "batch_size": 1, "inference_steps": 1, "particles": 1, "chunk": 1}
-        real = {"alpha": 1e-6, "eta": 1e-6, "learning_decay": 0.0, "learning_offset": 1.0}
+        real = {"concentration": 1e-6, "eta": 1e-6, "learning_decay": 0.0, "learning_offset": 1.0}
         likelihood.check_settings(self, whole | real)
         if self.learning_decay > 1:
             raise SettingsError(
                 f"learning_decay={self.learning_decay}: expected at most 1; (0.5, 1] converges"
             )
+
+    @property
+    def alpha(self) -> float:
+        """Of a document's Dirichlet over topics, each."""
+        return self.concentration / self.topics
 
 
 class LdaState(NamedTuple):

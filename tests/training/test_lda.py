@@ -30,6 +30,11 @@ SETTINGS = LdaSettings(
 )
 
 
+def test_more_topics_share_the_same_concentration() -> None:
+    assert replace(SETTINGS, topics=50).alpha == 0.1
+    assert replace(SETTINGS, topics=200).alpha == 0.025
+
+
 def test_training_finds_the_two_topics() -> None:
     result = train(replace(SETTINGS, updates=60, eval_every=20, particles=50), toy_corpus(), progress="off")
     values = [row["value"] for row in result.history if row["split"] == "valid"]
@@ -93,10 +98,10 @@ def test_the_comparison_notices_a_run_that_forgets_how_far_it_is(
 
 def test_settings_name_the_run(tmp_path: Path) -> None:
     assert replace(SETTINGS, checkpoint_seconds=5.0).hash == SETTINGS.hash
-    for change in ({"alpha": 0.2}, {"topics": 3}, {"seeds": (1,)}, {"particles": 4}):
+    for change in ({"concentration": 0.2}, {"topics": 3}, {"seeds": (1,)}, {"particles": 4}):
         assert replace(SETTINGS, **change).hash != SETTINGS.hash
     train(SETTINGS, toy_corpus(), tmp_path, progress="off")
-    with pytest.raises(SettingsChangedError, match=r"eta: 0\.1 -> 0\.2"):
+    with pytest.raises(SettingsChangedError, match=r"eta: 0\.3 -> 0\.2"):
         train(replace(SETTINGS, eta=0.2), toy_corpus(), tmp_path, progress="off")
 
 
@@ -104,7 +109,7 @@ def test_settings_name_the_run(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"topics": 0}, "topics=0: expected an integer of at least 1"),
-        ({"alpha": 0.0}, r"alpha=0\.0: expected a finite number of at least 1e-06"),
+        ({"concentration": 0.0}, r"concentration=0\.0: expected a finite number of at least 1e-06"),
         ({"learning_offset": 0.5}, r"learning_offset=0\.5: expected a finite number of at least 1"),
         ({"learning_decay": 1.5}, r"learning_decay=1\.5: expected at most 1"),
         ({"seeds": (0, 0)}, r"seeds=\(0, 0\): expected different integers"),
