@@ -178,7 +178,7 @@ def tracking(rows: Sequence[Row]) -> Figure:
         below.set_xlabel("parameter updates")
         above.set_title(f"{rate} at the start", fontsize="small")
     panels[0, 0].set_ylabel("log Z, nats")
-    panels[1, 0].set_ylabel("tracked less exact, nats")
+    panels[1, 0].set_ylabel("error, nats")
     handles = dict(zip(*reversed(panels[0, 0].get_legend_handles_labels()), strict=True))
     panels[0, 0].legend(handles.values(), handles.keys(), fontsize="small")
     figure.suptitle(_title(table["dims"], rows), fontsize="medium")
