@@ -53,6 +53,6 @@ DOCUMENT_PROTOCOLS = {
     "literal": DocumentProtocol("sgd", rate=3e-5, inference_rate=6e-6),
     "literal-rcv1": DocumentProtocol("sgd", rate=1e-3, inference_rate=2e-4),
     "improved": DocumentProtocol(
-        "adam", rate=6e-3, inference_rate=6e-3, centre=0.5, hold=0.0, weight_decay=0.03
+        "adam", rate=2e-3, inference_rate=2e-3, centre=0.5, hold=0.0, weight_decay=0.01
     ),
 }
