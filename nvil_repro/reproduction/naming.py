@@ -12,6 +12,7 @@ SYSTEM = rf"{UNIGRAM}|({'|'.join(DOCUMENT_KINDS)}) [1-9]\d*"  # of Table 3
 
 # Of RBMs: negative phases, CD with k growing to the number (CD1 and CD3 do not grow), and criteria without them.
 SAMPLER = r"exact|naive|CD[1-9]\d*|(centred |tempered )?F?PCD"
+MACHINE = rf"({SAMPLER})(, [1-9]\d* passes)?"  # trained for a length of its own
 OF_BITS = (
     *("pseudolikelihood", "generalised pseudolikelihood", "ratio matching", "noise contrastive"),
     *("self-contrastive", "minimum probability flow"),

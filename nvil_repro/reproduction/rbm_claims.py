@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from nvil_repro.reproduction.published import Published
-from nvil_repro.reproduction.rbm_measurements import AIS, RAISE, REVERSE
+from nvil_repro.reproduction.rbm_measurements import AIS, EMPTY, RAISE, REVERSE
 from nvil_repro.reproduction.rbm_spurious import METRIC
 from nvil_repro.reproduction.results import Row, frame
 
@@ -56,7 +56,8 @@ def _curves(rows: Sequence[Row]) -> pandas.DataFrame:
 def machine_table(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataFrame:
     """A line a net and seed, in nats, higher is better: its test log-likelihood (of `SBN+RBM` the bound) with the
     standard error over test cases; between which ends it lies, estimates moved outwards by three standard errors;
-    RAISE's estimate and its error; the printed number; how log Z was had; updates, and minutes of one thread.
+    RAISE's estimate and its error; the printed number; how log Z was had; log p of the empty image; updates, and
+    minutes of one thread.
     """
     import pandas
 
@@ -65,7 +66,9 @@ def machine_table(rows: Sequence[Row], published: Sequence[Published]) -> pandas
 
 def _lines(rows: Sequence[Row], published: Sequence[Published]) -> Iterator[dict[str, Any]]:
     for row in headlines(rows):
-        of = {other.variant: other for other in _siblings(row, rows) if other.metric == row.metric}
+        siblings = _siblings(row, rows)
+        of = {other.variant: other for other in siblings if other.metric == row.metric}
+        empty = [other.value for other in siblings if other.metric == EMPTY]
         low, high = bracket(row, rows)
         printed = [
             number.sign * number.published for number in published if number.matches(row) and number.published
@@ -81,6 +84,7 @@ def _lines(rows: Sequence[Row], published: Sequence[Published]) -> Iterator[dict
             "its stderr": of[RAISE].stderr if RAISE in of else math.nan,
             "printed": printed[0] if printed else math.nan,
             "log Z": _how(row, low, high),
+            "log p(0)": empty[0] if empty else math.nan,
             "updates": row.updates,
             "minutes": math.nan if row.seconds is None else row.seconds / 60,
         }

@@ -28,8 +28,10 @@ OTHER = Stroke("", "#999933", (1, 1), "*")  # of any other name
 
 
 def sampler_stroke(name: str) -> Stroke:
-    """How the machines of a negative phase are drawn."""
-    return SAMPLER_STROKES.get(name, OTHER._replace(label=name))
+    """How the machines of a negative phase are drawn: in its colour, solid if they have a length of their own."""
+    kind, _, length = name.partition(", ")
+    stroke = SAMPLER_STROKES.get(kind, OTHER._replace(label=kind))
+    return stroke._replace(label=f"{stroke.label}, {length}", dashes=()) if length else stroke
 
 
 def shown_live(moments: Iterable[Moment]) -> Iterator[Moment]:

@@ -33,20 +33,9 @@ from nvil_repro.training.undirected_top import UndirectedTopSettings
 from nvil_repro.training.unnormalised_settings import UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import mean_of
 
-CODE = (
-    *("evaluation/partition.py", "evaluation/reverse_annealing.py", "evaluation/target_samples.py"),
-    *(
-        "evaluation/exact_partition.py",
-        "evaluation/undirected_top.py",
-        "evaluation/importance.py",
-        "data/mnist.py",
-    ),
-)
-AIS, REVERSE, RAISE = (
-    "AIS",
-    "reverse",
-    "RAISE",
-)  # variants of a number; that without one is the middle of the first two
+CODE = ("reproduction/rbm_measurements.py",)  # and all that it imports
+EMPTY = "log_p_empty"  # log p(x = 0), at the middle of the bracket of log Z
+AIS, REVERSE, RAISE = "AIS", "reverse", "RAISE"  # variants; without one, the middle of the first two
 
 
 class Annealing(NamedTuple):
@@ -83,7 +72,10 @@ class Measurement(Protocol):
 
 @dataclass(frozen=True)
 class Likelihood:
-    """An RBM: its test log-likelihood, exact if a side can be enumerated, and in any case between two estimates."""
+    """An RBM: its test log-likelihood, exact if a side can be enumerated, and in any case between two estimates.
+
+    And what it thinks of the image without ink, which is no digit, and which chains near digits never meet.
+    """
 
     training: UnnormalisedSettings
     annealing: Annealing
@@ -121,6 +113,8 @@ class Likelihood:
                 *numbers["log_likelihood"][1:3],
                 "exact",
             )
+        log_z, either_way = numbers["log_z"][:2]
+        numbers[EMPTY] = (levels(net, torch.zeros_like(x[:1])).item() - log_z, either_way, 0, "")
         return numbers
 
 
@@ -148,7 +142,8 @@ def levels(theta: Rbm, x: Tensor) -> Tensor:
 def bracket_numbers(found: Bracket, level: Tensor) -> Numbers:
     """log Z and the mean log-likelihood of cases whose log p* is `level` [1, N]: both ends and the middle, in nats.
 
-    The standard error of an end is that of log Z, towards the outside; that of the middle comes from the cases.
+    The standard error of an end is a third of how far its interval reaches outwards: that of log Z, but where few
+    weights would leave the end open (`partition_estimate.SURE`). That of the middle comes from the cases.
     """
     height, n = level.mean().item(), level.shape[-1]
     over_cases = level.std().item() / n**0.5

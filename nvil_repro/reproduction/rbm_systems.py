@@ -37,8 +37,12 @@ def sampler_settings(name: str, **others: Any) -> UnnormalisedSettings:
 def mnist_settings(
     name: str, *, hidden: int, passes: int, evaluations: int, seed: int, cases: int
 ) -> UnnormalisedSettings:
-    """A machine on `cases` training cases; the notebooks ask for the same ones, so that they are trained once."""
-    updates = whole(passes * cases / BATCH)
+    """A machine on `cases` training cases by its name (`naming.MACHINE`), for `passes` unless the name says how many.
+
+    The notebooks ask for the same ones, so that they are trained once.
+    """
+    name, _, own = name.partition(", ")
+    updates = whole(int(own.removesuffix(" passes") or passes) * cases / BATCH)
     every = whole(updates / evaluations)
     sizes = {
         "hidden": hidden,

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from nvil_repro.data.mnist import MnistSplits
-from nvil_repro.evaluation.ladders import uniform_ladder
 from nvil_repro.evaluation.target_samples import annealed_samples
 from nvil_repro.models.rbm import RBM, Rbm, hidden_logits, visible_logits
 from nvil_repro.reproduction.measurements import Measured
@@ -35,7 +34,6 @@ from nvil_repro.training.unnormalised_start import mean_of
 
 EXACT = "PCD"  # how the machine is trained whose likelihood is exact
 TOP = "SBN+RBM"
-FRESH_STEPS = 1_000  # Gibbs steps of fresh chains on their way up from the base rates
 
 
 class Cell(NamedTuple):
@@ -54,7 +52,7 @@ class Cell(NamedTuple):
 def machine_cells(run: Run, cases: int) -> dict[Cell, Measurement]:
     """Every net of the run, for `cases` training cases."""
     s, cells = run.settings, dict[Cell, Measurement]()
-    annealing = Annealing(s.ladder, s.rungs, s.chains)
+    annealing = _annealing(run)
     for seed in s.seeds:
         for name, hidden in [*((name, s.hidden) for name in s.samplers), (EXACT, s.exact_hidden)]:
             settings = mnist_settings(
@@ -65,6 +63,10 @@ def machine_cells(run: Run, cases: int) -> dict[Cell, Measurement]:
         cell = Cell(TOP, (s.top_units, s.top_units), "NVIL and PCD", seed)
         cells[cell] = UndirectedTop(_top_settings(run, cases, seed), annealing, s.test_cases)
     return cells
+
+
+def _annealing(run: Run) -> Annealing:
+    return Annealing(run.settings.ladder, run.settings.rungs, run.settings.chains)
 
 
 def _top_settings(run: Run, cases: int, seed: int) -> UndirectedTopSettings:
@@ -124,14 +126,18 @@ def machines(nets: Mapping[Cell, Measured]) -> dict[str, Rbm]:
 
 
 @torch.no_grad()
-def fresh_samples(nets: Mapping[Cell, Measured], data: MnistSplits, count: int = 16) -> dict[str, Tensor]:
-    """What chains draw that training has not seen, annealed from the base rates: of each RBM pixel probabilities
-    [count, D] at the hidden units that go with a sample.
+def fresh_samples(
+    run: Run, nets: Mapping[Cell, Measured], data: MnistSplits, count: int = 16
+) -> dict[str, Tensor]:
+    """What chains draw that training has not seen, annealed from the base rates up the ladder that Z was estimated on.
+
+    Of each RBM, pixel probabilities [count, D] at the hidden units that go with a sample.
     """
-    mean, ladder, found = mean_of(data.train), uniform_ladder(FRESH_STEPS + 1), {}
+    mean, found = mean_of(data.train), dict[str, Tensor]()
+    annealing = _annealing(run)
     with one_thread():
         for label, theta in machines(nets).items():
-            x = annealed_samples(RBM, theta, count, ladder=ladder, mean=mean)
+            x = annealed_samples(RBM, theta, count, ladder=annealing.rungs_for(theta, mean), mean=mean)
             found[label] = visible_logits(theta, hidden_logits(theta, x).sigmoid()).sigmoid()[0]
     return found
 

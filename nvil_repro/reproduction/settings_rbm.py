@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from nvil_repro.reproduction.naming import CRITERION, ENUMERATED, SAMPLER
+from nvil_repro.reproduction.naming import CRITERION, ENUMERATED, MACHINE, SAMPLER
 from nvil_repro.reproduction.rules import Count, Seeds, matching, one_of, positive, several, whole
 from nvil_repro.reproduction.settings import Binarisation, Several, TestCases
 
 Samplers = Annotated[
     tuple[str, ...], several(matching(SAMPLER, 'a name such as "exact", "CD25" or "centred PCD"'))
+]
+Machines = Annotated[
+    tuple[str, ...], several(matching(MACHINE, 'a name such as "CD25" or "centred PCD, 200 passes"'))
 ]
 Criteria = Annotated[
     tuple[str, ...], several(matching(CRITERION, 'a name such as "pseudolikelihood" or "CD1"'))
@@ -38,10 +41,10 @@ class RbmTraining:
     pattern_hidden: Count
     pattern_updates: Count
     pattern_seeds: Seeds
-    samplers: Samplers
+    samplers: Machines
     hidden: Count
     exact_hidden: Count
-    passes: Count  # over the training cases
+    passes: Count  # over the training cases, of machines whose name does not say how many
     top_units: Count  # of the undirected top layer and the one below it
     top_passes: Count  # of the belief network under an undirected top layer
     seeds: Seeds
@@ -50,7 +53,7 @@ class RbmTraining:
     ladder: Ladder
     rungs: Several
     test_cases: TestCases
-    reverse_cases: TestCases  # that get a lower bound of log p by chains run backwards
+    reverse_cases: TestCases  # whose log p RAISE estimates, by chains run backwards
     binarisation: Binarisation
 
 
@@ -58,7 +61,7 @@ class RbmTraining:
 class WithoutPartition:
     """Criteria that need no Z (18.3 to 18.6): on patterns that can be enumerated, on reals, and on MNIST.
 
-    Each learns by Adam at every one of the rates, and is shown at its best.
+    Each learns by Adam at every one of the rates.
     """
 
     criteria: Enumerated
@@ -79,7 +82,7 @@ class WithoutPartition:
     chains: Several
     rungs: Several
     test_cases: TestCases
-    reverse_cases: TestCases  # that get a lower bound of log p by chains run backwards
+    reverse_cases: TestCases  # from which chains run backwards
     binarisation: Binarisation
 
 
@@ -98,6 +101,7 @@ class PartitionFunction:
     trials: Several  # seeded repetitions of each estimate, of the machine that is enumerated
     trial_rungs: Several
     tracked_updates: Count  # of training, along which log Z is tracked
+    tracked_rates: Rates  # a training each
     tracked_points: Count  # where it is enumerated meanwhile
     test_cases: TestCases
     reverse_cases: TestCases  # that chains run backwards from
