@@ -73,7 +73,7 @@ def train_all(run: Run, data: Data) -> dict[Cell, Measured]:
         settings, splits = training.settings, getattr(data, cell.part)
         label = f"{settings.family} {settings.hidden}, {cell.criterion}, {cell.rate:g}"
         folder = run_folder(run, splits.dataset, label, settings, MODULE)
-        product = measured_file(training.measurement) if training.measurement else "metrics.csv"
+        product = measured_file(training.measurement, last=True) if training.measurement else "metrics.csv"
         cost = _multiply_adds(settings, splits.train.shape[-1])
         jobs[cell] = Job(
             _train, training, folder, f"{label}, {splits.dataset}", settings.updates, cost, product

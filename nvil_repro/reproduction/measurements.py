@@ -133,9 +133,9 @@ class Likelihood:
         return {"log_likelihood": (values.mean().item(), stderr, len(x), "")}
 
 
-def measured_file(measurement: Measurement) -> str:
-    """The file, in the folder of the training, that holds what was measured."""
-    return f"test-{measurement.name}.json"
+def measured_file(measurement: Measurement, *, last: bool = False) -> str:
+    """The file, in the folder of the training, that holds what was measured of its best or `last` parameters."""
+    return f"test-{'last-' * last}{measurement.name}.json"
 
 
 def train_and_measure(
@@ -146,7 +146,7 @@ def train_and_measure(
     `options` are those of the module's `train`.
     """
     result = measurement.train(data, folder, **options)
-    path = folder / measured_file(measurement)
+    path = folder / measured_file(measurement, last=last)
     if not path.is_file():
         with one_thread():
             net = result.final if last else result.best.net

@@ -25,8 +25,8 @@ def require_claims(rows: Sequence[Row]) -> str:
     reverse AIS, holds it; with the most rungs, uniform or adaptive, the estimates are less than `CLOSED` nats apart;
     with the fewest, over all trials, AIS lies below on average and reverse AIS above, and the interval of AIS holds
     log Z less often than it says, beyond the chance of the Wilson interval. Of every machine: more rungs bring the
-    two estimates together, by `SHARE` at least. Tracked to the end, log Z by chains of its own is nearer to the exact
-    value than by the chains that train.
+    two estimates together, by `SHARE` at least. Tracked to the end, at every rate, log Z by chains of its own is nearer
+    to the exact value than by the chains that train.
     Errors: `AssertionError` naming the machine and the claim that does not hold.
     """
     return require([*_brackets(rows), *_trials(rows), *_tracked(rows)])

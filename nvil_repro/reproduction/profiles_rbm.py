@@ -206,7 +206,7 @@ RBM_EXPERIMENTS = (
             Figure("estimates", "Every estimate of log Z beside the exact value."),
             Figure("brackets", "log Z from below and from above against the number of temperatures."),
             Figure("coverage", "How often each interval covers the exact log Z."),
-            Figure("tracking", "log Z tracked while a machine trains, beside the exact value."),
+            Figure("tracking", "log Z tracked while a machine trains, at each rate, beside the exact value."),
         ),
         threads=32,
         after=("rbm_training",),

@@ -28,7 +28,10 @@ OTHER = Stroke("", "#999933", (1, 1), "*")  # of any other name
 
 
 def sampler_stroke(name: str) -> Stroke:
-    """How the machines of a negative phase are drawn: in its colour, solid if they have a length of their own."""
+    """How the machines of a negative phase are drawn: in its colour, solid if they have a length of their own.
+
+    Two such lengths are told apart by their labels alone.
+    """
     kind, _, length = name.partition(", ")
     stroke = SAMPLER_STROKES.get(kind, OTHER._replace(label=kind))
     return stroke._replace(label=f"{stroke.label}, {length}", dashes=()) if length else stroke

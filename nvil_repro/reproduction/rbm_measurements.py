@@ -32,7 +32,7 @@ from nvil_repro.training.unnormalised_settings import UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import mean_of
 
 CODE = ("reproduction/rbm_measurements.py",)  # and all that it imports
-EMPTY = "log_p_empty"  # log p(x = 0), at the middle of the bracket of log Z
+EMPTY = "log_p_empty"  # log p(x = 0), by the exact log Z or the middle of its bracket
 AIS, REVERSE, RAISE = "AIS", "reverse", "RAISE"  # variants; without one, the middle of the first two
 
 
@@ -90,8 +90,8 @@ class Likelihood:
                 *numbers["log_likelihood"][1:3],
                 "exact",
             )
-        log_z, either_way = numbers["log_z"][:2]
-        numbers[EMPTY] = (levels(net, torch.zeros_like(x[:1])).item() - log_z, either_way, 0, "")
+        log_z, error, _, note = numbers["log_z"]
+        numbers[EMPTY] = (levels(net, torch.zeros_like(x[:1])).item() - log_z, error, 0, note)
         return numbers
 
 
@@ -120,17 +120,19 @@ def bracket_numbers(found: Bracket, level: Tensor) -> Numbers:
     """log Z and the mean log-likelihood of cases whose log p* is `level` [1, N]: both ends and the middle, in nats.
 
     The standard error of an end is a third of how far its interval reaches outwards: that of log Z, but where few
-    weights would leave the end open (`partition_estimate.SURE`). That of the middle comes from the cases.
+    weights would leave the end open (`partition_estimate.SURE`). That of the middle log-likelihood comes from the
+    cases; that of the middle log Z is the largest of the ends' and half their distance.
     """
     height, n = level.mean().item(), level.shape[-1]
     over_cases = level.std().item() / n**0.5
     low, high = found.rising.log_z.item(), found.falling.log_z.item()
     outward = ((low - found.lower.item()) / 3, (found.upper.item() - high) / 3)
     middle = (low + high) / 2
+    either_way = max(abs(high - low) / 2, *outward)
     told = f"log Z from {found.lower.item():.2f} to {found.upper.item():.2f} by AIS and reverse AIS"
     effective = [f"{end.ess.item():.0f} effective" for end in found]
     return {
-        "log_z": (middle, abs(high - low) / 2, 0, told),
+        "log_z": (middle, either_way, 0, told),
         f"log_z/{AIS}": (low, outward[0], 0, effective[0]),
         f"log_z/{REVERSE}": (high, outward[1], 0, effective[1]),
         "log_likelihood": (height - middle, over_cases, n, told),

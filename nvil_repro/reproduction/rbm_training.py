@@ -86,7 +86,7 @@ def train_machines(run: Run, data: MnistSplits) -> dict[Cell, Measured]:
             folder = machine_folder(run, data.dataset, cell.method, m.training)
         else:
             folder = run_folder(run, data.dataset, f"{cell.label}, seed {cell.seed}", m.training, m.module)
-        product, updates = measured_file(m), m.training.updates
+        product, updates = measured_file(m, last=True), m.training.updates
         jobs[cell] = Job(MEASURE, m, folder, cell.label, updates, m.multiply_adds, product)
     return train_together(jobs, data)
 

@@ -269,6 +269,7 @@ def claimed(row: Callable[..., Row]) -> Callable[..., list[Row]]:
         bias: tuple[float, float] = (-4.0, 4.0),
         most: float = 0.5,
         tracked: tuple[float, float] = (0.1, -8.0),
+        slower: tuple[float, float] = (0.01, -0.8),
     ) -> list[Row]:
         machine = partial(row, model="RBM", dims="3", method="PCD", protocol="", variant="", seed=0)
         made = [machine(variant=EXACT, split=MODEL, metric="log_z", value=LOG_Z)]
@@ -295,18 +296,14 @@ def claimed(row: Callable[..., Row]) -> Callable[..., list[Row]]:
                 )
                 for metric, value in values.items()
             ]
-        strayed = {EXACT: 0.0, OWN: tracked[0], TRAINING: tracked[1]}
-        made += [
-            machine(
-                variant=by,
-                protocol="rate 0.05",
-                split=TRACKED,
-                metric="log_z",
-                value=LOG_Z + error,
-                updates=10,
-            )
-            for by, error in strayed.items()
-        ]
+        for rate, (near, far) in {"rate 0.05": tracked, "rate 0.005": slower}.items():
+            strayed = {EXACT: 0.0, OWN: near, TRAINING: far}
+            made += [
+                machine(
+                    variant=by, protocol=rate, split=TRACKED, metric="log_z", value=LOG_Z + error, updates=10
+                )
+                for by, error in strayed.items()
+            ]
         return made
 
     return make
@@ -317,7 +314,7 @@ def test_claims_that_hold_are_told(claimed: Callable[..., list[Row]]) -> None:
     assert told[0] == "RBM 3, uniform, 2 rungs: [90.000, 110.000] holds 100.000"
     assert "RBM 5, adaptive, 40 rungs: the estimates are 0.200 nats apart, 9.000 with 2" in told
     assert (
-        told[-1]
+        told[-2]
         == "RBM 3, rate 0.05, 10 updates tracked: chains of its own stray by 0.100 nats, those that train by -8.000"
     )
 
@@ -331,7 +328,8 @@ def test_claims_that_hold_are_told(claimed: Callable[..., list[Row]]) -> None:
         ({"bias": (0.1, 4.0)}, "AIS errs by 0.100"),
         ({"bias": (-4.0, -0.1)}, "reverse AIS by -0.100"),
         ({"most": 0.999}, "at most 99.9%"),
-        ({"tracked": (9.0, -8.0)}, "10 updates tracked"),
+        ({"tracked": (9.0, -8.0)}, r"rate 0\.05, 10 updates tracked"),
+        ({"slower": (0.9, -0.8)}, r"rate 0\.005, 10 updates tracked"),
         ({"bias": (math.nan, 4.0)}, "AIS errs by nan"),
     ],
 )  # fmt: skip
@@ -360,8 +358,11 @@ def test_figures_say_what_the_rows_say(rows: list[Row], found: Found) -> None:
     assert not any(RAISE in label for label in labels)
     shares = asarray(partition_figures.coverage(rows).axes[0].lines[0].get_xdata())
     assert shares[::-1].tolist() == views.trial_lines(rows)["coverage"].tolist()
-    tracked = partition_figures.tracking(rows).axes[0].lines
-    assert asarray(tracked[1].get_ydata())[-1] == found.tracked[SMALL, 0.05][-2].log_z
+    columns = partition_figures.tracking(rows).axes[:2]
+    for axes, rate in zip(columns, (0.05, 0.005), strict=True):
+        assert axes.get_title() == f"rate {rate} at the start"
+        assert asarray(axes.lines[1].get_ydata())[-1] == found.tracked[SMALL, rate][-2].log_z
+    assert found.tracked[SMALL, 0.05][-2] != found.tracked[SMALL, 0.005][-2]  # control
     strokes = [*partition_figures.BRACKETS.values()]
     for part in ("label", "colour", "dashes", "marker"):
         assert len({getattr(stroke, part) for stroke in strokes}) == len(strokes)

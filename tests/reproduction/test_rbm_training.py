@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from torch import Tensor
 
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.data.small_patterns import bars_and_stripes
@@ -260,7 +262,7 @@ def test_it_is_the_last_machine_that_is_measured(
     m, measured = rbm_training.machine_cells(run, len(data.train))[cell], []
     monkeypatch.setattr(Likelihood, "measure", lambda _, net, data: measured.append(net) or {})
     for last in (True, False):
-        train_and_measure(m, data, tmp_path / str(last), last=last, progress="off", threads=1)
+        train_and_measure(m, data, tmp_path, last=last, progress="off", threads=1)
     assert torch.equal(measured[0].weight, nets[cell].result.final.weight)
     assert torch.equal(measured[1].weight, nets[cell].result.best.net.weight)
     assert not torch.equal(measured[0].weight, measured[1].weight)  # control
@@ -272,6 +274,22 @@ def test_fresh_samples_are_probabilities(run: Run, nets: dict[Cell, Measured], d
     assert all(p.shape == (3, 30) and bool(((p > 0) & (p < 1)).all()) for p in found.values())
     fields = rbm_training.receptive_fields(nets, count=2)
     assert [tuple(w.shape) for w in fields.values()] == [(2, 30)] * 3
+
+
+def test_fresh_chains_rise_along_the_ladder_of_the_estimates(
+    run: Run, nets: dict[Cell, Measured], data: MnistSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def annealed(*_: Any, ladder: list[float], **__: Any) -> Tensor:
+        lengths.append(len(ladder))
+        return torch.zeros(1, 1, 30)
+
+    lengths: list[int] = []
+    monkeypatch.setattr(rbm_training, "annealed_samples", annealed)
+    for rungs in (run.settings.rungs, 7):
+        rbm_training.fresh_samples(
+            replace(run, settings=replace(run.settings, rungs=rungs)), nets, data, count=1
+        )
+    assert lengths == [run.settings.rungs] * 3 + [7] * 3
 
 
 BEST, PIXELS = -3.4, -205.0  # nats: what the patterns get from their own distribution, MNIST from its pixels
@@ -395,6 +413,7 @@ def test_figures_say_what_the_rows_say(run: Run, rows: list[Row], printed: list[
     assert len(left.lines) == 2
     plain, longer = (rbm_figures.sampler_stroke(f"PCD{length}") for length in ("", ", 200 passes"))
     assert (longer.label, longer.colour, longer.dashes) == ("PCD, 200 passes", plain.colour, ())
+    assert plain.dashes  # control
     bars = rbm_figures.brackets(rows, printed).axes[0]
     labels = [text.get_text() for text in bars.get_yticklabels()]
     assert labels == ["RBM 21, CD-1", "RBM 21, centred PCD", "RBM 3, PCD"]

@@ -76,6 +76,7 @@ def test_tables_by_experiment(row: Any) -> None:
             machine(variant=variant, value=value)
             for variant, value in (("", -100.0), ("AIS", -99.0), ("reverse", -101.0))
         ),
+        machine(metric="log_p_empty", variant="", value=-2.5),
         document(model="unigram", dims="", variant="exact", value=1320.0),
         document(model="SBN", dims="50", variant="bound", value=990.0, protocol="improved", method="NVIL"),
     ]
@@ -83,7 +84,10 @@ def test_tables_by_experiment(row: Any) -> None:
     assert "| SBN 200 | NVIL | improved | 113.1 | 112.3 ± 0.2 | -0.8 | – | – ± – | 50k | 10 | 1 |" in text
     assert "| No baselines & no VN | -113.0 |" in text
     assert "| 20news | SBN 50 | improved | bound | 909 | 990 ± 8 | – | 0.681 | 0.750 | – | – | 1 |" in text
-    assert "| RBM 500 | CD3 | -105.5 | -100.0 ± 0.2 | bracket | -101.8 | -98.2 | – ± – | 50k | 10 |" in text
+    assert (
+        "| RBM 500 | CD3 | -105.5 | -100.0 ± 0.2 | bracket | -101.8 | -98.2 | – ± – | -2.50 | 50k | 10 |"
+        in text
+    )
     assert tables([], read_published()) == ""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nvil_repro.reproduction import report
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.protocols import VARIANTS
 from nvil_repro.reproduction.report import caveats, duration, render
@@ -53,6 +54,15 @@ def test_what_it_holds(filled: Path) -> None:
     assert "Baseline, IDB, &amp; VN" in page
     assert '<td class="n">113.1</td>' in page
     assert "fDARN 500, wake-sleep (97.2)" in page
+
+
+def test_long_tables_are_folded(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = "<details open>\n<summary>At the end of training: 20 numbers"
+    assert shown in render(filled, "quick")
+    monkeypatch.setattr(report, "FOLDED", 19)
+    page = render(filled, "quick")
+    assert shown not in page
+    assert shown.replace(" open", "") in page
 
 
 def test_it_asks_nothing_of_the_network(filled: Path) -> None:
