@@ -10,7 +10,7 @@ import numpy
 
 from nvil_repro.reproduction.naming import UNIGRAM
 from nvil_repro.reproduction.results import Row, frame
-from nvil_repro.reproduction.style import Stroke
+from nvil_repro.reproduction.style import Stroke, log_x_axis
 
 if TYPE_CHECKING:
     import pandas
@@ -66,7 +66,7 @@ def perplexity_points(summary: pandas.DataFrame) -> Figure:
 
 def perplexity_curves(rows: Sequence[Row]) -> Figure:
     """Validation perplexity per document along training, a panel a corpus, against minutes of one thread; mean over
-    seeds, thin under the literal protocols.
+    seeds, thin under the literal protocols, hollow for a further size of the same system.
     """
     from matplotlib import pyplot
 
@@ -80,14 +80,17 @@ def perplexity_curves(rows: Sequence[Row]) -> Figure:
         own = table[table["dataset"] == corpus]
         for (model, dims, protocol), curve in own.groupby(["model", "dims", "protocol"], sort=False):
             stroke, mean = SYSTEMS[str(model)], curve.groupby("updates")[["seconds", "value"]].mean()
-            later = mean[mean.index > 0]
+            later, hollow = mean[mean.index > 0], dims != own.loc[own["model"] == model, "dims"].iloc[0]
             axes.plot(
                 later["seconds"] / 60, numpy.exp(-later["value"]), color=stroke.colour, marker=stroke.marker,
-                linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=0.15, markeredgecolor="white",
+                linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=0.15,
+                markerfacecolor="white" if hollow else stroke.colour,
+                markeredgecolor=stroke.colour if hollow else "white",
                 linewidth=1.0 if str(protocol).startswith("literal") else 2.0,
-                label=f"{stroke.label} {dims}" + f", {protocol}" * bool(protocol),
+                label=f"{model} {dims}" + f", {protocol}" * bool(protocol),
             )  # fmt: skip
-        axes.set(title=corpus, xscale="log", xlabel="minutes of one thread")
+        axes.set(title=corpus, xlabel="minutes of one thread, log scale")
+        log_x_axis(axes)
     panels[0, 0].set_ylabel("validation perplexity per document")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncol=3, fontsize="small")

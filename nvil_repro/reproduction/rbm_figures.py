@@ -15,7 +15,7 @@ from nvil_repro.reproduction.rbm_measurements import AIS, RAISE, REVERSE
 from nvil_repro.reproduction.rbm_patterns import WrongState
 from nvil_repro.reproduction.rbm_spurious import METRIC
 from nvil_repro.reproduction.results import Row, frame
-from nvil_repro.reproduction.style import SAMPLER_STROKES, Stroke
+from nvil_repro.reproduction.style import SAMPLER_STROKES, Stroke, log_x_axis
 from nvil_repro.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -158,7 +158,6 @@ def spurious_modes(rows: Sequence[Row], wrong: Mapping[str, Sequence[WrongState]
 def machine_curves(rows: Sequence[Row], hidden: int) -> Figure:
     """Validation log-likelihood of the machines with `hidden` units, by updates and by minutes of one thread."""
     from matplotlib import pyplot
-    from matplotlib.ticker import LogFormatter
 
     table = frame(
         row
@@ -171,9 +170,7 @@ def machine_curves(rows: Sequence[Row], hidden: int) -> Figure:
     _curves(right, table, "seconds", 60.0)
     left.set_xlabel("parameter updates, thousands")
     right.set_xlabel("minutes of one thread, log scale")
-    right.set_xscale("log")
-    for axis in (right.xaxis.set_major_formatter, right.xaxis.set_minor_formatter):
-        axis(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+    log_x_axis(right)
     left.set_ylabel("validation log-likelihood by a short AIS, nats")
     figure.suptitle(f"{_datasets(table)}, {hidden} hidden units", fontsize="medium")
     right.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))

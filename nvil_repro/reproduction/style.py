@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nvil_repro.learning.nvil import LABELS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Stroke(NamedTuple):
@@ -47,6 +50,19 @@ SAMPLER_STROKES = {
     "centred PCD": Stroke("centred PCD", "#009E73", (6, 1, 2, 1), "p"),
     "tempered PCD": Stroke("tempered PCD", "#332288", (4, 2), "h"),
 }
+
+
+def log_x_axis(axes: Axes) -> None:
+    """A logarithmic axis of few decades: ticks between powers of ten have labels too, where there is room."""
+    from matplotlib.ticker import LogFormatter
+
+    class Plain(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    axes.set_xscale("log")
+    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        set_formatter(Plain(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
 
 
 def use_style() -> None:

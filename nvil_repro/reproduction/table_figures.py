@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from nvil_repro.reproduction.results import Row, frame
-from nvil_repro.reproduction.style import COLUMN_STROKES
+from nvil_repro.reproduction.style import COLUMN_STROKES, log_x_axis
 from nvil_repro.reproduction.table_views import trained_by
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def table_curves(rows: Sequence[Row], x: str = "updates", floor: float = -200.0)
     grid.set_titles("{col_name}")
     grid.set_axis_labels(label, "validation bound, nats")
     if x == "seconds":
-        grid.set(xscale="log")
+        for axes in grid.axes.flat:
+            log_x_axis(axes)
     return grid.figure
 
 

@@ -48,5 +48,14 @@ def test_curves_are_perplexities_by_minutes(row: Callable[..., Row]) -> None:
         line.get_xdata(), [1, 2], rtol=1e-6
     )  # not the start, a millionth of a minute
     numpy.testing.assert_allclose(line.get_ydata(), numpy.exp([7.0, 6.5]))
+    axes.figure.draw_without_rendering()
+    assert {"1", "2"} <= {label.get_text() for label in axes.get_xticklabels(which="both")}
     with pytest.raises(ValueError, match="no finite validation numbers"):
         perplexity_curves([])
+
+
+def test_a_further_size_of_a_system_is_hollow(row: Callable[..., Row]) -> None:
+    more = [r._replace(dims="200") for r in rows_of(row) if r.split == "valid"]
+    first, further = perplexity_curves([*rows_of(row), *more]).axes[0].lines
+    assert (first.get_label(), further.get_label()) == ("SBN 50, improved", "SBN 200, improved")
+    assert (first.get_markerfacecolor(), further.get_markerfacecolor()) == (first.get_color(), "white")
