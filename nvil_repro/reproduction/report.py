@@ -27,7 +27,7 @@ from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.results import ResultsError, Row, read_profile
 
 TEMPLATES = Path(__file__).parent / "templates"
-NATS = ("bound", "log_likelihood")
+NATS = ("bound", "log_likelihood", "importance_weighted", "log_z", "log_p_empty")
 FOLDED = 30  # lines of a table that is shown at once; a longer one opens on a click
 SPLITS = {"train": "training", "valid": "validation", "test": "test", "": ""}
 
@@ -141,7 +141,8 @@ def _facts(rows: Sequence[Row]) -> dict[str, str]:
 
 def _section(folder: Path, experiment: Experiment, rows: Sequence[Row]) -> Section:
     notebook = folder / "notebooks" / experiment.notebook
-    facts = {"Settings": rows[0].settings_hash, "Seeds": ", ".join(sorted({str(row.seed) for row in rows}))}
+    seeds = sorted({row.seed for row in rows if row.seed is not None})
+    facts = {"Settings": rows[0].settings_hash, "Seeds": ", ".join(map(str, seeds))}
     if (seconds := _wall_time(notebook)) is not None:
         facts = {"Wall time": duration(seconds), **facts}
     pictures = [

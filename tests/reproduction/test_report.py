@@ -65,6 +65,12 @@ def test_long_tables_are_folded(filled: Path, monkeypatch: pytest.MonkeyPatch) -
     assert shown.replace(" open", "") in page
 
 
+def test_models_without_a_seed_name_none(filled: Path, row: MakeRow) -> None:
+    path = filled / "results" / "quick" / "variance_reduction.csv"
+    write_results(path, [row(seed=None), row(seed=10), row(seed=9)])
+    assert "<dt>Seeds</dt><dd>9, 10</dd>" in render(filled, "quick")
+
+
 def test_it_asks_nothing_of_the_network(filled: Path) -> None:
     page = render(filled, "quick")
     assert not re.search(r'(src|href)="(https?:)?//', page)
