@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,6 @@ from nvil_repro.data.small_patterns import bars_and_stripes
 from nvil_repro.evaluation.exact_partition import exact_log_likelihood, state_probabilities
 from nvil_repro.models.rbm import RBM, Rbm
 from nvil_repro.reproduction import (
-    rbm_claims,
     rbm_figures,
     rbm_line,
     rbm_patterns,
@@ -30,7 +29,7 @@ from nvil_repro.reproduction import (
 from nvil_repro.reproduction.measurements import Measured, train_and_measure
 from nvil_repro.reproduction.naming import MACHINE
 from nvil_repro.reproduction.notebook import Run, parameters
-from nvil_repro.reproduction.published import Published, read_published
+from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.rbm_measurements import Likelihood
 from nvil_repro.reproduction.rbm_patterns import Trained
 from nvil_repro.reproduction.rbm_systems import mnist_settings, sampler_settings
@@ -292,115 +291,8 @@ def test_fresh_chains_rise_along_the_ladder_of_the_estimates(
     assert lengths == [run.settings.rungs] * 3 + [7] * 3
 
 
-BEST, PIXELS = -3.4, -205.0  # nats: what the patterns get from their own distribution, MNIST from its pixels
-PRINTED = {"CD1": -125.53, "CD3": -105.5, "CD25": -86.3}
-
-
-@pytest.fixture
-def claimed(row: Callable[..., Row]) -> Callable[..., list[Row]]:
-    def make(**changes: Any) -> list[Row]:
-        made = []
-        for method, end in {"exact": -3.5, "CD1": -6.0, **changes.get("patterns", {})}.items():
-            for updates, value in ((0, -11.0), (10, end)):
-                made.append(
-                    row(
-                        experiment="rbm_training", dataset="bars-and-stripes-4x4", model="RBM", dims="8",
-                        method=method, protocol="", variant="", split="train", metric="log_likelihood", value=value,
-                        updates=updates,
-                    )
-                )  # fmt: skip
-        for method, mass in {"exact": 0.01, "CD1": 0.3, **changes.get("planted", {})}.items():
-            made.append(
-                row(method=method, variant="planted mode", metric="planted_mass", split="train", value=mass)
-            )
-        machines = [(*machine, 0) for machine in (PRINTED | changes.get("machines", {})).items()]
-        machines += [(*machine, 1) for machine in changes.get("again", {}).items()]
-        for method, value, seed in machines:
-            ends = {"": value, "AIS": value + 1, "reverse": value - 1} | changes.get(f"ends {method}", {})
-            for variant, number in ends.items():
-                made.append(
-                    row(
-                        experiment="rbm_training", model="RBM", dims="500", method=method, protocol="", seed=seed,
-                        variant=variant, metric="log_likelihood", value=number, stderr=0.1,
-                        note=changes.get("note", "") if not variant else "",
-                    )
-                )  # fmt: skip
-        return made
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def printed() -> list[Published]:
-    return [number for number in read_published() if number.experiment == "rbm_training"]
-
-
-def test_claims_that_hold_are_told(claimed: Callable[..., list[Row]], printed: list[Published]) -> None:
-    told = rbm_claims.require_claims(claimed(), printed, best=BEST, pixels=PIXELS)
-    assert "in the printed order: CD3 above CD1: -105.5 and -125.5" in told
-    assert "patterns: the exact gradient ends above its start: -3.5 and -11" in told
-
-
-@pytest.mark.parametrize(
-    ("changes", "claim"),
-    [
-        ({"patterns": {"exact": -11.5}}, "exact gradient ends above its start"),
-        ({"patterns": {"CD1": -3.3}}, "the data's own above CD1"),
-        ({"patterns": {"exact": math.nan}}, "exact gradient ends above its start"),
-        ({"planted": {"CD1": 0.005}}, "CD-1 leaves more of it"),
-        ({"machines": {"CD1": -200.0}}, "CD1, seed 0: above independent pixels"),
-        ({"machines": {"CD1": math.nan}}, "CD1, seed 0: above independent pixels"),
-        ({"machines": {"CD3": -126.0}}, "CD3 above CD1"),
-        ({"again": {"CD3": -150.0}}, "CD3 above CD1: -127.8 and -125.5"),
-        ({"ends CD1": {"AIS": -125.9}, "note": "exact"}, "CD1, seed 0: exact below the upper end"),
-        ({"ends CD1": {"reverse": -125.1}, "note": "exact"}, "CD1, seed 0: exact above the lower end"),
-    ],
-)
-def test_a_claim_that_does_not_hold_is_named(
-    claimed: Callable[..., list[Row]], printed: list[Published], changes: Any, claim: str
-) -> None:
-    with pytest.raises(AssertionError, match=claim):
-        rbm_claims.require_claims(claimed(**changes), printed, best=BEST, pixels=PIXELS)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"patterns": {"CD1": -3.45}},  # above the exact gradient, below the data's own
-        {"ends CD1": {"AIS": -127.5}},  # ends cross, of a machine that is not enumerated
-        {"again": {"CD1": -104.0, "CD3": -103.0, "CD25": -87.0}},  # in order by their means
-    ],
-)
-def test_what_may_be_true_does_not_stop_a_run(
-    claimed: Callable[..., list[Row]], printed: list[Published], changes: Any
-) -> None:
-    assert rbm_claims.require_claims(claimed(**changes), printed, best=BEST, pixels=PIXELS)
-
-
-def test_a_table_tells_how_log_z_was_had(claimed: Callable[..., list[Row]], printed: list[Published]) -> None:
-    changes = {"ends CD1": {"AIS": -127.5}, "machines": {"CD3": math.nan}}
-    table = rbm_claims.machine_table(claimed(**changes), printed).set_index("method")
-    assert table["log Z"].to_dict() == {"CD1": "ends cross", "CD3": "diverged", "CD25": "bracket"}
-
-
-def test_a_pattern_run_that_diverged_does_not_end_where_it_was_last_finite(
-    claimed: Callable[..., list[Row]],
-) -> None:
-    table = rbm_claims.pattern_table(claimed(patterns={"CD1": math.nan}), BEST)
-    assert table.loc["CD1", "at the end"] == -math.inf
-    assert table.loc["CD1", "at its highest"] == -11.0
-    assert table.loc["exact", "at the end"] == -3.5  # control
-
-
-def test_rows_match_what_is_printed(claimed: Callable[..., list[Row]], printed: list[Published]) -> None:
-    table = rbm_claims.machine_table(claimed(), printed).set_index("method")
-    assert table["printed"].to_dict() == PRINTED
-    assert table.loc["CD1", "from"] == pytest.approx(-126.83)
-    assert table.loc["CD1", "to"] == pytest.approx(-124.23)
-
-
 @pytest.mark.usefixtures("drawing")
-def test_figures_say_what_the_rows_say(run: Run, rows: list[Row], printed: list[Published]) -> None:
+def test_figures_say_what_the_rows_say(run: Run, rows: list[Row]) -> None:
     curves = rbm_figures.pattern_curves(rows, -3.4).axes[0]
     assert [line.get_label() for line in curves.lines[:3]] == ["exact", "CD-1", "PCD"]
     looks = rbm_spurious.unlearn(run)
@@ -414,7 +306,7 @@ def test_figures_say_what_the_rows_say(run: Run, rows: list[Row], printed: list[
     plain, longer = (rbm_figures.sampler_stroke(f"PCD{length}") for length in ("", ", 200 passes"))
     assert (longer.label, longer.colour, longer.dashes) == ("PCD, 200 passes", plain.colour, ())
     assert plain.dashes  # control
-    bars = rbm_figures.brackets(rows, printed).axes[0]
+    bars = rbm_figures.brackets(rows, read_published()).axes[0]
     labels = [text.get_text() for text in bars.get_yticklabels()]
     assert labels == ["RBM 21, CD-1", "RBM 21, centred PCD", "RBM 3, PCD"]
     panels = rbm_figures.phases(list(rbm_line.moments(8)), 4).axes
