@@ -15,20 +15,20 @@ from nvil_repro.kernels.products import affine
 
 
 @entry
-def run_documents(text, uniforms, net, how, keeps, s, rows, mean, variance, objective, begin, end, past):
+def run_documents(text, uniforms, net, how, keep, s, rows, mean, variance, objective, begin, end, past):
     """Updates begin..end of a chunk, in place; objective[t] is the mean bound per word of its minibatch t.
 
-    `keeps` are the shares of their weights that the model and the inference network keep at an update; `rows` are
-    those of the inference network and of the baseline.
+    `keep` is the share of its weights that the model keeps at an update; `rows` are those of the inference network
+    and of the baseline.
     """
     input_baseline, kind = how.switches[1], how.kind
     layers, batch = len(net.inference), text.cases.shape[1]
-    nothing, one = np.zeros(0, net.centre.dtype), keeps.dtype.type(1)
+    nothing = np.zeros(0, net.centre.dtype)
     values, used = np.zeros((layers, batch), s.log_q.dtype), np.empty((layers, batch), s.log_q.dtype)
     if begin == 0:
-        open_rows(rows[0], net.centre, net.inference[0], how.rates[1], keeps[1], how)
+        open_rows(rows[0], net.centre, net.inference[0], how.rates[1], how)
         if input_baseline:
-            open_rows(rows[1], net.centre, net.hidden[0], how.rates[2], one, how)
+            open_rows(rows[1], net.centre, net.hidden[0], how.rates[2], how)
 
     for t in range(begin, end):
         meet(text, t, net.centre)
@@ -50,23 +50,22 @@ def run_documents(text, uniforms, net, how, keeps, s, rows, mean, variance, obje
 
         # All that is read has been read: move the parameters.
         rule = rule_at(kind, how.constants, past + t)
-        ascend_decoder(s.on[1], s.p_errors[0], net.model[0], how.rates[0], keeps[0], rule, s.work)
+        ascend_decoder(s.on[1], s.p_errors[0], net.model[0], how.rates[0], keep, rule, s.work)
         for i in range(1, layers + 1):
-            _shrink(net.model[i].value, True, keeps[0], rule.centre)
+            _shrink(net.model[i].value, keep, rule.centre)
             ascend_layer(i, net.model[i], s, nothing, how.rates[0], rule)
         for i in range(layers):
             _scale(s.q_errors[i], used[i])
-            _shrink(net.inference[i].value, i > 0, keeps[1], rule.centre)
             if input_baseline:
                 baseline_backward(s.hidden[i], used[i], net.output[i], how.rates[2], rule)
         lowest = net.inference[0]
         if lowest.value.lateral.size:
             update_lateral(s.on[1], s.q_errors[0], lowest, how.rates[1], rule, s.work)
-        ascend_words(text, t, rows[0], net.centre, lowest, s.q_errors[0], how.rates[1], keeps[1], rule)
+        ascend_words(text, t, rows[0], net.centre, lowest, s.q_errors[0], how.rates[1], rule)
         for i in range(1, layers):
             ascend_inference(i, nothing, net.inference[i], s, how.rates[1], rule)
         if input_baseline:
-            ascend_words(text, t, rows[1], net.centre, net.hidden[0], s.hidden[0], how.rates[2], one, rule)
+            ascend_words(text, t, rows[1], net.centre, net.hidden[0], s.hidden[0], how.rates[2], rule)
             for i in range(1, layers):
                 update(s.on[i], nothing, s.hidden[i], net.hidden[i], how.rates[2], rule, s.work)
 
@@ -96,12 +95,10 @@ def _scale(errors, used):
 
 
 @jit
-def _shrink(layer, whole, keep, centre):
-    """Weight decay of a layer, or if not `whole` of its lateral weights alone; its bias makes up for the centre."""
-    if keep == 1:
-        return
-    _shrink_matrix(layer.lateral, layer.bias, keep, centre)
-    if whole:
+def _shrink(layer, keep, centre):
+    """Weight decay of a layer; its bias makes up for the centre."""
+    if keep != 1:
+        _shrink_matrix(layer.lateral, layer.bias, keep, centre)
         _shrink_matrix(layer.weight, layer.bias, keep, centre)
 
 

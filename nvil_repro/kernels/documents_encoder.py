@@ -5,9 +5,9 @@ G = sum_b (n_b - c) e_b^T, a step for every word of the vocabulary. Kept are a [
 
     W = U - c a^T,    v = F - c f^T.
 
-Under SGD and momentum the rows of U and F whose words do not occur shrink and drift in a way known beforehand, which
-is made up for when the word comes; c^T U, which the logits (n - c)^T W ask for, is kept up to date. Adam's steps are
-not linear in the gradient: it moves every row at every update.
+Under momentum the rows of U and F whose words do not occur drift in a way known beforehand, which is made up for when
+the word comes, and under SGD they stay; c^T U, which the logits (n - c)^T W ask for, is kept up to date. Adam's steps
+are not linear in the gradient: it moves every row at every update.
 """
 
 from __future__ import annotations
@@ -38,27 +38,26 @@ class Rows(NamedTuple):
     words: np.ndarray  # int32 [V]: 0..V-1
     had: np.ndarray  # int64 [V]: updates that have been brought to this row
     shared: np.ndarray  # [4, out]: a, f, c^T U, c^T F
-    idle: np.ndarray  # [3, T + 1]: k updates make of U idle[0, k] U + idle[1, k] F, and of F idle[2, k] F
+    idle: np.ndarray  # [2, T + 1]: k updates make of U U + idle[0, k] F, and of F idle[1, k] F
     norm: np.ndarray  # [1]: c^T c
 
 
 def rows(vocabulary: int, out: int, updates: int, dtype: np.typing.DTypeLike) -> Rows:
     """Room for chunks of `updates`."""
-    shared, idle, norm = (np.empty(shape, dtype) for shape in ((4, out), (3, updates + 1), 1))
+    shared, idle, norm = (np.empty(shape, dtype) for shape in ((4, out), (2, updates + 1), 1))
     return Rows(np.arange(vocabulary, dtype=np.int32), np.empty(vocabulary, np.int64), shared, idle, norm)
 
 
 @jit
-def open_rows(rows, centre, layer, rate, keep, how):
-    """Begin a chunk: U = W, F = v. Every update keeps a share of W (1: no weight decay)."""
+def open_rows(rows, centre, layer, rate, how):
+    """Begin a chunk: U = W, F = v."""
     u, f, one = layer.value.weight, layer.first.weight, centre.dtype.type(1)
     moving = how.kind == MOMENTUM
     fade = how.constants[0] if moving else one - one
-    rows.idle[0, 0], rows.idle[1, 0], rows.idle[2, 0] = one, one - one, one
+    rows.idle[0, 0], rows.idle[1, 0] = one - one, one
     for k in range(1, rows.idle.shape[1]):
-        rows.idle[2, k] = fade * rows.idle[2, k - 1]
-        rows.idle[1, k] = keep * rows.idle[1, k - 1] + rate * rows.idle[2, k]
-        rows.idle[0, k] = keep * rows.idle[0, k - 1]
+        rows.idle[1, k] = fade * rows.idle[1, k - 1]
+        rows.idle[0, k] = rows.idle[0, k - 1] + rate * rows.idle[1, k]
     rows.norm[0] = 0
     for j in range(u.shape[1]):
         for part in range(4):
@@ -79,7 +78,8 @@ def close_rows(rows, centre, layer, how):
     u, f, moving = layer.value.weight, layer.first.weight, how.kind == MOMENTUM
     if how.kind == ADAM:
         return
-    _catch_up(rows, rows.words, u, f, rows.idle.shape[1] - 1, moving)
+    if moving:
+        _catch_up(rows, rows.words, u, f, rows.idle.shape[1] - 1)
     for w in range(u.shape[0]):
         for j in range(u.shape[1]):
             u[w, j] -= centre[w] * rows.shared[0, j]
@@ -106,8 +106,8 @@ def encode(text, t, rows, layer, out, kind):
     for b in range(out.shape[0]):
         begin, end = text.starts[text.cases[t, b]], text.starts[text.cases[t, b] + 1]
         words, counts = text.words[begin:end], text.counts[begin:end]
-        if kind != ADAM:
-            _catch_up(rows, words, u, f, t, kind == MOMENTUM)
+        if kind == MOMENTUM:
+            _catch_up(rows, words, u, f, t)
         tilt = rows.norm[0] - text.overlap[b]
         for j in range(out.shape[1]):
             out[b, j] = bias[j] - rows.shared[2, j] + tilt * rows.shared[0, j]
@@ -118,14 +118,14 @@ def encode(text, t, rows, layer, out, kind):
 
 
 @jit
-def ascend_words(text, t, rows, centre, layer, errors, rate, keep, rule):
+def ascend_words(text, t, rows, centre, layer, errors, rate, rule):
     """Ascend weight by sum_b (n_b - c) errors_b and bias by the sum of errors, for the minibatch t of the chunk."""
     total = np.zeros((1, errors.shape[1]), errors.dtype)
     for b in range(errors.shape[0]):
         for j in range(errors.shape[1]):
             total[0, j] += errors[b, j]
     if rule.kind == ADAM:
-        _ascend_all(text, t, rows, centre, layer, errors, total, rate, keep, rule)
+        _ascend_all(text, t, rows, centre, layer, errors, total, rate, rule)
     else:
         _ascend_rows(text, t, rows, layer, errors, total, rate, rule.kind == MOMENTUM)
     v, f, s = layer.value.bias, layer.first.bias, layer.second.bias
@@ -136,10 +136,10 @@ def ascend_words(text, t, rows, centre, layer, errors, rate, keep, rule):
 def _ascend_rows(text, t, rows, layer, errors, total, rate, moving):
     """An update as if no word occurred, and what the words add to it."""
     u, f, shared = layer.value.weight, layer.first.weight, rows.shared
-    keep, gain, fade = rows.idle[0, 1], rows.idle[1, 1], rows.idle[2, 1]
+    gain, fade = rows.idle[0, 1], rows.idle[1, 1]
     for part in (0, 2):
         for j in range(errors.shape[1]):
-            shared[part, j] = keep * shared[part, j] + gain * shared[part + 1, j]
+            shared[part, j] += gain * shared[part + 1, j]
             shared[part + 1, j] = fade * shared[part + 1, j]
     for j in range(errors.shape[1]):
         shared[0, j] += rate * total[0, j]
@@ -150,7 +150,8 @@ def _ascend_rows(text, t, rows, layer, errors, total, rate, moving):
             shared[3, j] += text.overlap[b] * errors[b, j]
         begin, end = text.starts[text.cases[t, b]], text.starts[text.cases[t, b] + 1]
         words, counts = text.words[begin:end], text.counts[begin:end]
-        _catch_up(rows, words, u, f, t + 1, moving)
+        if moving:
+            _catch_up(rows, words, u, f, t + 1)
         for i in range(len(words)):
             w, n = np.uintp(words[i]), errors.dtype.type(counts[i])
             for j in range(errors.shape[1]):
@@ -161,25 +162,21 @@ def _ascend_rows(text, t, rows, layer, errors, total, rate, moving):
 
 
 @jit
-def _catch_up(rows, words, u, f, updates, moving):
-    """Bring the rows of these words to where they stand after so many updates of the chunk; F only if `moving`."""
-    one = u.dtype.type(1)
+def _catch_up(rows, words, u, f, updates):
+    """Bring the rows of these words to where they stand after so many updates of the chunk."""
     for i in range(len(words)):
         w = np.uintp(words[i])
         missed = updates - rows.had[w]
         rows.had[w] = updates
-        keep, gain, fade = rows.idle[0, missed], rows.idle[1, missed], rows.idle[2, missed]
-        if moving and missed:
+        if missed:
+            gain, fade = rows.idle[0, missed], rows.idle[1, missed]
             for j in range(u.shape[1]):
-                u[w, j] = keep * u[w, j] + gain * f[w, j]
+                u[w, j] += gain * f[w, j]
                 f[w, j] = fade * f[w, j]
-        elif keep != one:
-            for j in range(u.shape[1]):
-                u[w, j] = keep * u[w, j]
 
 
 @jit
-def _ascend_all(text, t, rows, centre, layer, errors, total, rate, keep, rule):
+def _ascend_all(text, t, rows, centre, layer, errors, total, rate, rule):
     """Every row, a block at a time; the words of a document rise, so each is read once. Renews c^T U."""
     v, f, s = layer.value.weight, layer.first.weight, layer.second.weight
     vocabulary, out = v.shape
@@ -203,8 +200,6 @@ def _ascend_all(text, t, rows, centre, layer, errors, total, rate, keep, rule):
             text.at[b] = i
         size = (1, (hi - lo) * out)
         block = v[lo:hi].reshape(size)
-        for j in range(size[1]):
-            block[0, j] *= keep
         steps, first, second = (
             gradient[: hi - lo].reshape(size),
             f[lo:hi].reshape(size),

@@ -110,7 +110,7 @@ def _belief_net(run: Run, cell: Cell, passes: int, corpus: Corpus) -> BeliefNetS
         optimiser=Optimiser(how.optimiser, centre=how.centre),
         rate=how.rate,
         inference_rate=how.inference_rate,
-        baseline_rate=how.inference_rate,
+        baseline_rate=how.baseline_rate,
         decay_from=hold if hold < updates else None,
         batch_size=how.batch,
         weight_decay=how.weight_decay,

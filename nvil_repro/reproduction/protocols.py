@@ -32,7 +32,7 @@ PROTOCOLS = {
     # The literal one, the rates of each variant times a factor of its own; see `VarianceReduction.factors`.
     "tuned": Protocol("sgd", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=1e-4),
     "improved": Protocol(
-        "momentum", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=3e-4, centre=0.5, hold=0.0
+        "momentum", rate=3e-4, inference_rate=3e-4, wake_sleep_rate=3e-4, centre=0.5, hold=0.0
     ),
 }
 
@@ -43,6 +43,7 @@ class DocumentProtocol(NamedTuple):
     optimiser: str
     rate: float
     inference_rate: float
+    baseline_rate: float
     batch: int = 20
     centre: float = 0.0
     hold: float = 1.0
@@ -50,9 +51,19 @@ class DocumentProtocol(NamedTuple):
 
 
 DOCUMENT_PROTOCOLS = {
-    "literal": DocumentProtocol("sgd", rate=3e-5, inference_rate=6e-6),
-    "literal-rcv1": DocumentProtocol("sgd", rate=1e-3, inference_rate=2e-4),
+    "literal": DocumentProtocol("sgd", rate=3e-5, inference_rate=6e-6, baseline_rate=6e-6),
+    "literal-rcv1": DocumentProtocol("sgd", rate=1e-3, inference_rate=2e-4, baseline_rate=2e-4),
+    # For tens of passes, too few to over-fit.
+    "quick": DocumentProtocol(
+        "adam", rate=2e-3, inference_rate=2e-3, baseline_rate=2e-3, centre=0.5, hold=0.0
+    ),
     "improved": DocumentProtocol(
-        "adam", rate=2e-3, inference_rate=2e-3, centre=0.5, hold=0.0, weight_decay=0.01
+        "momentum",
+        rate=1e-4,
+        inference_rate=5e-4,
+        baseline_rate=3e-5,
+        centre=0.5,
+        hold=0.0,
+        weight_decay=0.2,
     ),
 }

@@ -39,8 +39,8 @@ def advance_documents(
     """Run T updates in place; the mean of each minibatch's single-sample bounds per word, [T, R] float64, in nats.
 
     `cases` int64 [G, T, B] are the documents of `train` in the minibatches of each stream, none of them empty;
-    `uniforms` as in `advance.advance`, for h^1..h^L. At each update the weights of the model and of the inference
-    network also shrink by `weight_decay` times their rate. A replica's bits depend on no other, nor on `threads`.
+    `uniforms` as in `advance.advance`, for h^1..h^L. At each update the weights of the model also shrink by
+    `weight_decay` times its rate. A replica's bits depend on no other, nor on `threads`.
     Errors: `ValueError` if documents or uniforms do not fit, if the input-dependent baseline is on in a net without
     baselines, or for an unknown engine.
     """

@@ -29,8 +29,8 @@ from nvil_repro.trees import replica
 class DocumentSettings(TrainSettings):
     """`TrainSettings` of document nets; layers, minibatch and rates of P and Q are the paper's for 20 Newsgroups.
 
-    At each update the weights of the model and of the inference network also shrink by `weight_decay` times their
-    rate, see `weight_decay.decay_weights`. Errors: `SettingsError`, too for what documents do not have: wake-sleep,
+    At each update the weights of the model also shrink by `weight_decay` times its rate, see
+    `weight_decay.decay_weights`. Errors: `SettingsError`, too for what documents do not have: wake-sleep,
     visibles that condition on one another, other devices than the CPU.
     """
 
@@ -52,7 +52,7 @@ class DocumentSettings(TrainSettings):
         ):
             if found != wanted:
                 raise SettingsError(f"{name}={found!r}: document nets have {wanted!r} alone")
-        largest = max(self.rate, self.inference_rate) * max([1.0, *self.rate_scale.values()])
+        largest = self.rate * max([1.0, *self.rate_scale.values()])
         if self.weight_decay * largest > 1:
             raise SettingsError(
                 f"weight_decay={self.weight_decay}: expected at most 1 / rate, here {1 / largest:g}, "
