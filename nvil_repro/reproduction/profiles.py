@@ -96,7 +96,7 @@ _continuous = ContinuousLatents(
 _documents = DocumentTable(
     corpora=("20news",),
     systems=("unigram", "LDA 50", "Replicated softmax 50", "fDARN 50", "SBN 50", "DocNADE 50"),
-    protocols=("improved",),
+    protocols=("quick",),
     passes=(40,),
     seeds=((0,),),
     other_passes=10,
@@ -246,7 +246,7 @@ EXPERIMENTS = {
                         *("fDARN 50", "SBN 50", "DocNADE 50"),
                     ),
                     protocols=("improved", "literal"),
-                    passes=(300, 300),
+                    passes=(1_000, 300),
                     seeds=((0, 1, 2), (0,)),
                     other_passes=1_000,
                     evaluations=50,
