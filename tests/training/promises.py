@@ -58,15 +58,15 @@ class Toy(NamedTuple):
 
 
 def check_threads(toy: Toy) -> None:
-    """Two seeds end on two threads as on one."""
-    both = toy.with_seeds(4, 0)
-    assert same(both.run(threads=1), both.run(threads=2))
+    """Three seeds end on two threads as on one."""
+    three = toy.with_seeds(4, 0, 2)
+    assert same(three.run(threads=1), three.run(threads=2))
 
 
 def check_companions(toy: Toy, parts: Callable[[Any], Any] = lambda state: state) -> None:
-    """Two seeds together end as each alone; `parts` of a state are those with a replica for each seed."""
-    together = toy.with_seeds(4, 0).run()
-    for r, seed in enumerate((4, 0)):
+    """Three seeds together end as each alone; `parts` of a state are those with a replica for each seed."""
+    together = toy.with_seeds(4, 0, 2).run()
+    for r, seed in enumerate((4, 0, 2)):
         alone = toy.with_seeds(seed).run()
         assert rows_of(alone, "", seed) == rows_of(together, "", seed)
         pairs = zip(leaves(parts(alone.state)), leaves(replica(parts(together.state), r)), strict=True)
@@ -99,11 +99,12 @@ def check_forgetting_is_noticed(toy: Toy, folder: Path, call: int, spoil: Callab
         assert not same(toy.run(folder), straight)
 
 
-def forget(part: str) -> Callable[[Any], None]:
-    """Every number of a part of the state."""
+def forget(part: str, index: int | None = None) -> Callable[[Any], None]:
+    """Every number of a part of the state, or of one of the members of that part."""
 
     def zero(state: Any) -> None:
-        for _, tensor in leaves(getattr(state, part)):
+        whole = getattr(state, part)
+        for _, tensor in leaves(whole if index is None else whole[index]):
             tensor.zero_()
 
     return zero

@@ -135,8 +135,9 @@ def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, after: bool) -> None:
     check_resumes(TOY, tmp_path, range(1, 6), after=after)
 
 
-def test_the_comparison_notices_a_run_that_forgets_its_moments(tmp_path: Path) -> None:
-    check_forgetting_is_noticed(TOY, tmp_path, 4, forget("moments"))
+@pytest.mark.parametrize("moment", [0, 1])
+def test_the_comparison_notices_a_run_that_forgets_a_moment(tmp_path: Path, moment: int) -> None:
+    check_forgetting_is_noticed(TOY, tmp_path, 4, forget("moments", moment))
 
 
 def test_early_stopping_gives_the_best_back() -> None:

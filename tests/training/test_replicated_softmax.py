@@ -129,8 +129,9 @@ def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, after: bool) -> None:
     check_resumes(TOY, tmp_path, range(1, 5), after=after)
 
 
-def test_the_comparison_notices_a_run_that_forgets_its_moments(tmp_path: Path) -> None:
-    check_forgetting_is_noticed(TOY, tmp_path, 3, forget("moments"))
+@pytest.mark.parametrize("moment", [0, 1])
+def test_the_comparison_notices_a_run_that_forgets_a_moment(tmp_path: Path, moment: int) -> None:
+    check_forgetting_is_noticed(TOY, tmp_path, 3, forget("moments", moment))
 
 
 def test_a_diverged_model_is_recorded_and_its_companion_goes_on() -> None:
