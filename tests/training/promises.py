@@ -88,7 +88,7 @@ def check_forgetting_is_noticed(toy: Toy, folder: Path, call: int, spoil: Callab
     """The control of `check_resumes`: `spoil` changes the state at every update after the interruption."""
     straight = toy.run()
     toy.stop(folder, call)
-    plain = toy.method.advance  # type: ignore[attr-defined]
+    plain = toy.method.advance
 
     def forgetful(self: Any, state: Any, *rest: Any) -> Any:
         spoil(state)
