@@ -17,7 +17,7 @@ from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_s
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.reproduction.naming import dims_label
+from nvil_repro.reproduction.naming import SEARCH, dims_label
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS, VARIANTS, Protocol
 from nvil_repro.reproduction.results import Row, frame, result_row
@@ -118,7 +118,7 @@ def panel_rows(run: Run, results: Mapping[Panel, Result], data: MnistSplits) -> 
 
 
 def search_rows(run: Run, data: MnistSplits) -> Iterator[Row]:
-    """What `search` found, from its finished runs: metric `search_bound`, the note says the factor."""
+    """What `search` found, from its finished runs: metric `SEARCH`, the note says the factor."""
     s = run.settings
     for layers in s.networks if "tuned" in s.protocols else ():
         row = _rows_of(run, data.dataset, layers, "tuned")
@@ -126,7 +126,7 @@ def search_rows(run: Run, data: MnistSplits) -> Iterator[Row]:
             for factor, value in by.items():
                 note = f"rates x {factor:g}" + ", diverged" * math.isinf(value)
                 common = {"seed": s.seeds[0], "updates": s.search_updates, "split": "valid"}
-                yield row(variant=variant, metric="search_bound", value=value, note=note, **common)
+                yield row(variant=variant, metric=SEARCH, value=value, note=note, **common)
 
 
 def history_rows(
@@ -236,7 +236,7 @@ def search_table(rows: Iterable[Row]) -> pandas.DataFrame:
     """The search of "tuned": validation bounds, nats, networks and variants down, factors of the literal rates across,
     the last column the best one, and whether it is the smallest or largest tried. Empty without "tuned".
     """
-    table = frame(row for row in rows if row.metric == "search_bound")
+    table = frame(row for row in rows if row.metric == SEARCH)
     table["factor"] = table["note"].str.extract(r"x ([^ ,]+)")[0].astype(float)
     table = table.pivot_table(
         index=["dims", "variant"], columns="factor", values="value", sort=False, dropna=False

@@ -23,6 +23,8 @@ ENUMERATED = (
     rf"exact|CD[1-9]\d*|PCD|{'|'.join(OF_BITS)}"  # of which a small model's expected gradient is a sum
 )
 
+SEARCH = "search_bound"  # the metric of a search for rates, whose note is the factor
+
 
 def dims_label(layers: Sequence[int]) -> str:
     """Layer sizes as the paper prints them, deepest first: (200, 500) is "500-200"."""

@@ -21,13 +21,14 @@ from nvil_repro.reproduction.compare import (
     summarise,
 )
 from nvil_repro.reproduction.experiment import PROFILES, Experiment
+from nvil_repro.reproduction.naming import SEARCH
 from nvil_repro.reproduction.notebook import run_hash
 from nvil_repro.reproduction.profiles import EXPERIMENTS, known_profile
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.results import ResultsError, Row, read_profile
 
 TEMPLATES = Path(__file__).parent / "templates"
-NATS = ("bound", "log_likelihood", "importance_weighted", "log_z", "log_p_empty")
+NATS = ("bound", SEARCH, "log_likelihood", "importance_weighted", "log_z", "log_p_empty")
 FOLDED = 30  # lines of a table that is shown at once; a longer one opens on a click
 SPLITS = {"train": "training", "valid": "validation", "test": "test", "": ""}
 
@@ -165,16 +166,18 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         net = (row.dataset, row.model, row.dims, row.protocol, row.variant, row.method)
-        groups.setdefault((row.split, row.metric, *net), []).append(row)
+        factor = row.note if row.metric == SEARCH else ""
+        groups.setdefault((row.split, row.metric, *net, factor), []).append(row)
     several = len({row.dataset for row in rows}) > 1
     lines = []
-    for (split, metric, dataset, model, dims, protocol, variant, method), group in groups.items():
+    for (split, metric, dataset, model, dims, protocol, variant, method, factor), group in groups.items():
         summary, form = summarise(group), ".2f" if metric in NATS else ".3g"
         last = max(group, key=lambda row: row.updates or 0)
+        label = (LABELS[variant],) if variant in LABELS else (method, variant)
         lines.append(
             Line(
                 network=f"{model} {dims}".strip() + f", {dataset}" * several,
-                variant=LABELS.get(variant) or ", ".join(filter(None, (method, variant))),
+                variant=", ".join(filter(None, (*label, factor))),
                 protocol=protocol or "–",
                 metric=f"{SPLITS.get(split, split)} {metric.replace('_', ' ')}".strip(),
                 value="diverged" if summary.mean is None else show(summary.mean, form),

@@ -100,6 +100,29 @@ def test_every_data_set_has_lines_of_its_own(filled: Path, row: MakeRow) -> None
         render(filled, "quick")
 
 
+def test_every_factor_of_a_search_has_a_line_of_its_own(filled: Path, row: MakeRow) -> None:
+    factors = [
+        row(metric="search_bound", note=f"rates x {factor}", value=-130.0 - factor) for factor in (1, 30)
+    ]
+    write_results(filled / "results" / "quick" / "variance_reduction.csv", [row(), *factors])
+    page = render(filled, "quick")
+    assert "Baseline, IDB, &amp; VN, rates x 1<" in page
+    assert "Baseline, IDB, &amp; VN, rates x 30<" in page
+    assert "-160.00" in page.replace("−", "-")
+    assert "search bound<" in page
+
+
+def test_the_comparison_has_the_order_of_the_experiments(filled: Path, row: MakeRow) -> None:
+    """By name Table 2's would come first."""
+    for name, variant in (("nvil_vs_wake_sleep", "full"), ("autoregressive_inference", "factorial")):
+        rows = [row(experiment=name, variant=variant, split="test")]
+        write_results(filled / "results" / "quick" / f"{name}.csv", rows)
+    page = render(filled, "quick")
+    groups = re.findall(r'<tr class="group"><td colspan="9">([^<]*)</td>', page)
+    expected = ("variance_reduction", "nvil_vs_wake_sleep", "autoregressive_inference")
+    assert groups == [EXPERIMENTS[name].title for name in expected]
+
+
 def test_nothing_to_report(project: Path) -> None:
     with pytest.raises(ResultsError, match="holds no results to report; run: nvil-repro run --profile quick"):
         render(project, "quick")

@@ -24,7 +24,7 @@ from nvil_repro.training.document_nets import DocumentNets, DocumentSettings, tr
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import SettingsError
 from nvil_repro.trees import leaves, replica
-from tests.training.test_resume import StopHereError, interrupt
+from tests.training.promises import Toy, check_forgetting_is_noticed, check_resumes, forget
 from tests.training.toys import rows_of, same
 
 ENGINES = [
@@ -58,6 +58,9 @@ def toy_corpus(seed: int = 0) -> Corpus:
     dense[:, 5] += dense.sum(1) == 0
     train, valid = from_dense(dense[:64]), from_dense(dense[64:])
     return Corpus(train, valid, valid, tuple("abcdef"), "toy")
+
+
+TOY = Toy(train, DocumentNets, SETTINGS, toy_corpus())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -124,36 +127,12 @@ def test_companions_and_threads_change_no_number(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("after", [False, True])
 def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, after: bool, engine: str) -> None:
-    settings = replace(SETTINGS, engine=engine)
-    straight = train(settings, toy_corpus(), tmp_path / "straight", progress="off")
-    for call in range(1, 6):
-        folder = tmp_path / str(call)
-        with pytest.MonkeyPatch.context() as patch:
-            interrupt(patch, DocumentNets, "advance", call, after=after)
-            with pytest.raises(StopHereError):
-                train(settings, toy_corpus(), folder, progress="off")
-        assert same(train(settings, toy_corpus(), folder, progress="off"), straight)
-        for file in ("metrics.csv", "checkpoint-000000025.safetensors"):
-            assert (folder / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+    toy = TOY._replace(settings=replace(SETTINGS, engine=engine))
+    check_resumes(toy, tmp_path, range(1, 6), after=after)
 
 
-def test_the_comparison_notices_a_run_that_forgets_its_moments(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    straight = train(SETTINGS, toy_corpus(), progress="off")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, DocumentNets, "advance", 4, after=False)
-        with pytest.raises(StopHereError):
-            train(SETTINGS, toy_corpus(), tmp_path, progress="off")
-    plain = DocumentNets.advance
-
-    def forgetful(self: DocumentNets, state: TrainState, first: int, count: int) -> Tensor:
-        for part in state.moments[0]:
-            part.zero_()
-        return plain(self, state, first, count)
-
-    monkeypatch.setattr(DocumentNets, "advance", forgetful)
-    assert not same(train(SETTINGS, toy_corpus(), tmp_path, progress="off"), straight)
+def test_the_comparison_notices_a_run_that_forgets_its_moments(tmp_path: Path) -> None:
+    check_forgetting_is_noticed(TOY, tmp_path, 4, forget("moments"))
 
 
 def test_early_stopping_gives_the_best_back() -> None:

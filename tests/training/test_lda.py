@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 pytest.importorskip("numba")
@@ -20,14 +19,14 @@ from nvil_repro.training import lda as module
 from nvil_repro.training.checkpoints import SettingsChangedError
 from nvil_repro.training.lda import LdaMethod, LdaSettings, train
 from nvil_repro.training.settings import SettingsError
-from nvil_repro.trees import leaves, replica
+from tests.training.promises import Toy, check_companions, check_resumes
 from tests.training.test_docnade import toy_corpus
-from tests.training.test_resume import StopHereError, interrupt
-from tests.training.toys import rows_of, same
+from tests.training.toys import same
 
 SETTINGS = LdaSettings(
     topics=2, updates=6, batch_size=10, eval_every=2, particles=3, inference_steps=20, checkpoint_seconds=0
 )
+TOY = Toy(train, LdaMethod, SETTINGS, toy_corpus())
 
 
 def test_more_topics_share_the_same_concentration() -> None:
@@ -56,44 +55,26 @@ def test_validation_is_the_left_to_right_estimate() -> None:
 
 
 def test_companions_change_no_number() -> None:
-    together = train(replace(SETTINGS, seeds=(4, 0)), toy_corpus(), progress="off")
-    for r, seed in enumerate((4, 0)):
-        alone = train(replace(SETTINGS, seeds=(seed,)), toy_corpus(), progress="off")
-        assert rows_of(alone, "", seed) == rows_of(together, "", seed)
-        pairs = zip(leaves(alone.state), leaves(replica(together.state, r)), strict=True)
-        assert all(torch.equal(a, b) for (_, a), (_, b) in pairs)
-    assert rows_of(together, "", 4) != rows_of(together, "", 0)  # control
+    check_companions(TOY)
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_stopped_at_any_update_and_resumed(tmp_path: Path, after: bool) -> None:
-    straight = train(SETTINGS, toy_corpus(), tmp_path / "straight", progress="off")
-    for call in (1, 3, 6):
-        folder = tmp_path / str(call)
-        with pytest.MonkeyPatch.context() as patch:
-            interrupt(patch, LdaMethod, "advance", call, after=after)
-            with pytest.raises(StopHereError):
-                train(SETTINGS, toy_corpus(), folder, progress="off")
-        assert same(train(SETTINGS, toy_corpus(), folder, progress="off"), straight)
-        for file in ("metrics.csv", "checkpoint-000000006.safetensors"):
-            assert (folder / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+    check_resumes(TOY, tmp_path, (1, 3, 6), after=after)
 
 
 def test_the_comparison_notices_a_run_that_forgets_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = train(SETTINGS, toy_corpus(), progress="off")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, LdaMethod, "advance", 4, after=False)
-        with pytest.raises(StopHereError):
-            train(SETTINGS, toy_corpus(), tmp_path, progress="off")
+    straight = TOY.run()
+    TOY.stop(tmp_path, 4)
     plain = module.online_update
 
     def forgetful(*arguments: Any, update: int, **rest: Any) -> NDArray[np.float64]:
         return plain(*arguments, update=0, **rest)
 
     monkeypatch.setattr(module, "online_update", forgetful)
-    assert not same(train(SETTINGS, toy_corpus(), tmp_path, progress="off"), straight)
+    assert not same(TOY.run(tmp_path), straight)
 
 
 def test_settings_name_the_run(tmp_path: Path) -> None:

@@ -9,19 +9,24 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from nvil_repro.learning.em import expectation, maximisation
 from nvil_repro.models.mixture import log_prob, mixture
 from nvil_repro.training import mixture as module
 from nvil_repro.training.checkpoints import SettingsChangedError
-from nvil_repro.training.mixture import MixtureMethod, MixtureSettings, MixtureState, train
+from nvil_repro.training.mixture import MixtureMethod, MixtureSettings, train
 from nvil_repro.training.settings import SettingsError
-from nvil_repro.trees import leaves, replica
-from tests.training.test_resume import StopHereError, interrupt
-from tests.training.toys import Bits, rows_of, same, toy_data
+from tests.training.promises import (
+    Toy,
+    check_companions,
+    check_forgetting_is_noticed,
+    check_resumes,
+    check_threads,
+)
+from tests.training.toys import Bits, toy_data
 
 SETTINGS = MixtureSettings(components=3, updates=8, smoothing=0.1, dtype="float64", checkpoint_seconds=0)
+TOY = Toy(train, MixtureMethod, SETTINGS, toy_data())
 
 
 def test_a_run_is_passes_of_em() -> None:
@@ -42,45 +47,20 @@ def test_a_run_is_passes_of_em() -> None:
 
 
 def test_companions_and_threads_change_no_number() -> None:
-    settings = replace(SETTINGS, seeds=(4, 0, 2), dtype="float32")
-    together = train(settings, toy_data(), progress="off", threads=1)
-    assert same(together, train(settings, toy_data(), progress="off", threads=2))
-    for r, seed in enumerate((4, 0, 2)):
-        alone = train(replace(settings, seeds=(seed,)), toy_data(), progress="off")
-        assert rows_of(alone, "", seed) == rows_of(together, "", seed)
-        pairs = zip(leaves(alone.state), leaves(replica(together.state, r)), strict=True)
-        assert all(torch.equal(a, b) for (_, a), (_, b) in pairs)
-    assert rows_of(together, "", 4) != rows_of(together, "", 0)  # control
+    toy = TOY._replace(settings=replace(SETTINGS, dtype="float32"))
+    check_companions(toy)
+    check_threads(toy)
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_stopped_at_any_pass_and_resumed(tmp_path: Path, after: bool) -> None:
-    straight = train(SETTINGS, toy_data(), tmp_path / "straight", progress="off")
-    for call in (1, 4, 8):
-        folder = tmp_path / str(call)
-        with pytest.MonkeyPatch.context() as patch:
-            interrupt(patch, MixtureMethod, "advance", call, after=after)
-            with pytest.raises(StopHereError):
-                train(SETTINGS, toy_data(), folder, progress="off")
-        assert same(train(SETTINGS, toy_data(), folder, progress="off"), straight)
-        for file in ("metrics.csv", "checkpoint-000000008.safetensors"):
-            assert (folder / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+    check_resumes(TOY, tmp_path, (1, 4, 8), after=after)
 
 
-def test_the_comparison_notices_a_pass_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    straight = train(SETTINGS, toy_data(), progress="off")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, MixtureMethod, "advance", 4, after=False)
-        with pytest.raises(StopHereError):
-            train(SETTINGS, toy_data(), tmp_path, progress="off")
-    plain = MixtureMethod.advance
-
-    def twice(self: MixtureMethod, state: MixtureState, first: int, count: int) -> Tensor:
-        plain(self, state, first, count)
-        return plain(self, state, first, count)
-
-    monkeypatch.setattr(MixtureMethod, "advance", twice)
-    assert not same(train(SETTINGS, toy_data(), tmp_path, progress="off"), straight)
+def test_the_comparison_notices_a_pass_too_many(tmp_path: Path) -> None:
+    plain, data = MixtureMethod.advance, toy_data()
+    method = MixtureMethod(SETTINGS, data.train, data.valid)
+    check_forgetting_is_noticed(TOY, tmp_path, 4, lambda state: plain(method, state, 0, 1))
 
 
 def test_early_stopping_gives_the_best_back() -> None:

@@ -21,15 +21,24 @@ from nvil_repro.training.checkpoints import SettingsChangedError
 from nvil_repro.training.nade import NadeMethod, NadeSettings, train
 from nvil_repro.training.optimisers import MOMENTS, Optimiser
 from nvil_repro.training.settings import SettingsError
-from nvil_repro.trees import clone, leaves, replica
+from nvil_repro.trees import clone
 from tests.models.test_nade import random_nade
 from tests.oracle import random_bits
-from tests.training.test_resume import StopHereError, interrupt
-from tests.training.toys import Bits, rows_of, same, toy_data
+from tests.training.promises import (
+    Toy,
+    check_companions,
+    check_forgetting_is_noticed,
+    check_resumes,
+    check_threads,
+    forget,
+)
+from tests.training.toys import Bits, toy_data
 
 SETTINGS = NadeSettings(
     hidden=7, updates=25, rate=1e-2, batch_size=8, eval_every=10, chunk=5, checkpoint_seconds=0
 )
+
+TOY = Toy(train, NadeMethod, SETTINGS, toy_data())
 
 
 def advance(
@@ -117,47 +126,18 @@ def test_rates_fall_to_zero_and_minibatches_are_the_seed_s(monkeypatch: pytest.M
 
 
 def test_companions_and_threads_change_no_number() -> None:
-    together = train(replace(SETTINGS, seeds=(4, 0)), toy_data(), progress="off", threads=1)
-    assert same(together, train(replace(SETTINGS, seeds=(4, 0)), toy_data(), progress="off", threads=2))
-    for r, seed in enumerate((4, 0)):
-        alone = train(replace(SETTINGS, seeds=(seed,)), toy_data(), progress="off")
-        assert rows_of(alone, "", seed) == rows_of(together, "", seed)
-        pairs = zip(leaves(alone.state), leaves(replica(together.state, r)), strict=True)
-        assert all(torch.equal(a, b) for (_, a), (_, b) in pairs)
-    assert rows_of(together, "", 4) != rows_of(together, "", 0)  # control
+    check_companions(TOY)
+    check_threads(TOY)
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, after: bool) -> None:
-    straight = train(SETTINGS, toy_data(), tmp_path / "straight", progress="off")
-    for call in range(1, 6):
-        folder = tmp_path / str(call)
-        with pytest.MonkeyPatch.context() as patch:
-            interrupt(patch, NadeMethod, "advance", call, after=after)
-            with pytest.raises(StopHereError):
-                train(SETTINGS, toy_data(), folder, progress="off")
-        assert same(train(SETTINGS, toy_data(), folder, progress="off"), straight)
-        for file in ("metrics.csv", "checkpoint-000000025.safetensors"):
-            assert (folder / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+    check_resumes(TOY, tmp_path, range(1, 6), after=after)
 
 
-def test_the_comparison_notices_a_run_that_forgets_its_moments(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    straight = train(SETTINGS, toy_data(), progress="off")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, NadeMethod, "advance", 4, after=False)
-        with pytest.raises(StopHereError):
-            train(SETTINGS, toy_data(), tmp_path, progress="off")
-    plain = NadeMethod.advance
-
-    def forgetful(self: NadeMethod, state: module.NadeState, first: int, count: int) -> Tensor:
-        for part in state.moments[0]:
-            part.zero_()
-        return plain(self, state, first, count)
-
-    monkeypatch.setattr(NadeMethod, "advance", forgetful)
-    assert not same(train(SETTINGS, toy_data(), tmp_path, progress="off"), straight)
+@pytest.mark.parametrize("moment", [0, 1])
+def test_the_comparison_notices_a_run_that_forgets_a_moment(tmp_path: Path, moment: int) -> None:
+    check_forgetting_is_noticed(TOY, tmp_path, 4, forget("moments", moment))
 
 
 def test_early_stopping_gives_the_best_back() -> None:

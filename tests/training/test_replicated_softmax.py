@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from nvil_repro.data.counts import Corpus, from_dense
 from nvil_repro.data.minibatches import minibatch_indices
@@ -24,13 +23,17 @@ from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.replicated_softmax import (
     ReplicatedSoftmaxMethod,
     ReplicatedSoftmaxSettings,
-    ReplicatedSoftmaxState,
     train,
 )
 from nvil_repro.training.settings import SettingsError
-from nvil_repro.trees import leaves, replica
-from tests.training.test_resume import StopHereError, interrupt
-from tests.training.toys import rows_of, same
+from tests.training.promises import (
+    Toy,
+    check_companions,
+    check_forgetting_is_noticed,
+    check_resumes,
+    check_threads,
+    forget,
+)
 
 SETTINGS = ReplicatedSoftmaxSettings(
     hidden=3,
@@ -57,6 +60,9 @@ def toy_corpus(seed: int = 0) -> Corpus:
     return Corpus(
         from_dense(counts[:24]), from_dense(counts[24:32]), from_dense(counts[32:]), tuple("abcdef"), "toy"
     )
+
+
+TOY = Toy(train, ReplicatedSoftmaxMethod, SETTINGS, toy_corpus())
 
 
 def per_word(net: ReplicatedSoftmax, corpus: Corpus) -> float:
@@ -114,49 +120,18 @@ def test_steps_grow_along_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_companions_and_threads_change_no_number() -> None:
-    together = train(replace(SETTINGS, seeds=(4, 0)), toy_corpus(), progress="off", threads=1)
-    assert same(together, train(replace(SETTINGS, seeds=(4, 0)), toy_corpus(), progress="off", threads=2))
-    for r, seed in enumerate((4, 0)):
-        alone = train(replace(SETTINGS, seeds=(seed,)), toy_corpus(), progress="off")
-        assert rows_of(alone, "", seed) == rows_of(together, "", seed)
-        pairs = zip(leaves(alone.state), leaves(replica(together.state, r)), strict=True)
-        assert all(torch.equal(a, b) for (_, a), (_, b) in pairs)
-    assert rows_of(together, "", 4) != rows_of(together, "", 0)  # control
+    check_companions(TOY)
+    check_threads(TOY)
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, after: bool) -> None:
-    straight = train(SETTINGS, toy_corpus(), tmp_path / "straight", progress="off")
-    for call in range(1, 5):
-        folder = tmp_path / str(call)
-        with pytest.MonkeyPatch.context() as patch:
-            interrupt(patch, ReplicatedSoftmaxMethod, "advance", call, after=after)
-            with pytest.raises(StopHereError):
-                train(SETTINGS, toy_corpus(), folder, progress="off")
-        assert same(train(SETTINGS, toy_corpus(), folder, progress="off"), straight)
-        for file in ("metrics.csv", "checkpoint-000000012.safetensors"):
-            assert (folder / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+    check_resumes(TOY, tmp_path, range(1, 5), after=after)
 
 
-def test_the_comparison_notices_a_run_that_forgets_its_moments(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    straight = train(SETTINGS, toy_corpus(), progress="off")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, ReplicatedSoftmaxMethod, "advance", 3, after=False)
-        with pytest.raises(StopHereError):
-            train(SETTINGS, toy_corpus(), tmp_path, progress="off")
-    plain = ReplicatedSoftmaxMethod.advance
-
-    def forgetful(
-        self: ReplicatedSoftmaxMethod, state: ReplicatedSoftmaxState, first: int, count: int
-    ) -> Tensor:
-        for part in state.moments[0]:
-            part.zero_()
-        return plain(self, state, first, count)
-
-    monkeypatch.setattr(ReplicatedSoftmaxMethod, "advance", forgetful)
-    assert not same(train(SETTINGS, toy_corpus(), tmp_path, progress="off"), straight)
+@pytest.mark.parametrize("moment", [0, 1])
+def test_the_comparison_notices_a_run_that_forgets_a_moment(tmp_path: Path, moment: int) -> None:
+    check_forgetting_is_noticed(TOY, tmp_path, 3, forget("moments", moment))
 
 
 def test_a_diverged_model_is_recorded_and_its_companion_goes_on() -> None:

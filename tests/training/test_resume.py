@@ -17,28 +17,8 @@ from nvil_repro.training import belief_nets, checkpoints
 from nvil_repro.training.belief_nets import BeliefNets, train
 from nvil_repro.training.checkpoints import CheckpointWarning, SettingsChangedError
 from nvil_repro.training.optimisers import Optimiser
+from tests.training.promises import StopHereError, interrupt
 from tests.training.toys import same, toy_data, toy_settings
-
-
-class StopHereError(Exception):
-    """Thrown where a process might be killed."""
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, call: int, *, after: bool) -> None:
-    """Let `owner.name` throw at its `call`-th call, before or after its work."""
-    work, calls = getattr(owner, name), [0]
-
-    def wrapped(*arguments: object, **options: object) -> object:
-        calls[0] += 1
-        if calls[0] == call and not after:
-            raise StopHereError
-        result = work(*arguments, **options)
-        if calls[0] == call:
-            raise StopHereError
-        return result
-
-    monkeypatch.setattr(owner, name, wrapped)
-
 
 POINTS = [
     (owner, name, after)

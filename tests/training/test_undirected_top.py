@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from nvil_repro.data.minibatches import minibatch_indices
 from nvil_repro.evaluation.undirected_top import estimate_bound, top_log_partition
@@ -21,9 +20,15 @@ from nvil_repro.training import undirected_top as module
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import SettingsError
 from nvil_repro.training.undirected_top import UndirectedTop, UndirectedTopSettings, train
-from nvil_repro.trees import leaves, replica
-from tests.training.test_resume import StopHereError, interrupt
-from tests.training.toys import Bits, rows_of, same, toy_data
+from tests.training.promises import (
+    Toy,
+    check_companions,
+    check_forgetting_is_noticed,
+    check_resumes,
+    check_threads,
+    forget,
+)
+from tests.training.toys import Bits, toy_data
 
 SETTINGS = UndirectedTopSettings(
     hidden=3,
@@ -41,6 +46,7 @@ SETTINGS = UndirectedTopSettings(
     chunk=3,
     checkpoint_seconds=0,
 )
+TOY = Toy(train, UndirectedTop, SETTINGS, toy_data())
 
 
 def patterns() -> Bits:
@@ -91,50 +97,19 @@ def test_training_raises_the_exact_bound() -> None:
 
 
 def test_companions_and_threads_change_no_number() -> None:
-    together = train(replace(SETTINGS, seeds=(4, 0)), toy_data(), progress="off", threads=1)
-    assert same(together, train(replace(SETTINGS, seeds=(4, 0)), toy_data(), progress="off", threads=2))
-    for r, seed in enumerate((4, 0)):
-        alone = train(replace(SETTINGS, seeds=(seed,)), toy_data(), progress="off")
-        assert rows_of(alone, "", seed) == rows_of(together, "", seed)
-        pairs = zip(leaves(alone.state.net), leaves(replica(together.state.net, r)), strict=True)
-        assert all(torch.equal(a, b) for (_, a), (_, b) in pairs)
-        assert torch.equal(alone.state.chains, together.state.chains[r : r + 1])
-    assert rows_of(together, "", 4) != rows_of(together, "", 0)  # control
+    check_companions(TOY, lambda state: (state.net, state.chains))
+    check_threads(TOY)
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, after: bool) -> None:
-    straight = train(SETTINGS, toy_data(), tmp_path / "straight", progress="off")
-    for call in range(1, 5):
-        folder = tmp_path / str(call)
-        with pytest.MonkeyPatch.context() as patch:
-            interrupt(patch, UndirectedTop, "advance", call, after=after)
-            with pytest.raises(StopHereError):
-                train(SETTINGS, toy_data(), folder, progress="off")
-        assert same(train(SETTINGS, toy_data(), folder, progress="off"), straight)
-        for file in ("metrics.csv", "checkpoint-000000012.safetensors"):
-            assert (folder / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+    check_resumes(TOY, tmp_path, range(1, 5), after=after)
 
 
 @pytest.mark.parametrize("part", ["chains", "moments", "signals"])
-def test_the_comparison_notices_a_run_that_forgets(
-    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = replace(SETTINGS, rate=0.3, steps=1, chains=60)
-    straight = train(settings, patterns(), progress="off")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, UndirectedTop, "advance", 3, after=False)
-        with pytest.raises(StopHereError):
-            train(settings, patterns(), tmp_path, progress="off")
-    plain = UndirectedTop.advance
-
-    def forgetful(self: UndirectedTop, state: Any, first: int, count: int) -> Tensor:
-        for _, tensor in leaves(getattr(state, part)):
-            tensor.zero_()
-        return plain(self, state, first, count)
-
-    monkeypatch.setattr(UndirectedTop, "advance", forgetful)
-    assert not same(train(settings, patterns(), tmp_path, progress="off"), straight)
+def test_the_comparison_notices_a_run_that_forgets(part: str, tmp_path: Path) -> None:
+    lively = replace(SETTINGS, rate=0.3, steps=1, chains=60)
+    check_forgetting_is_noticed(Toy(train, UndirectedTop, lively, patterns()), tmp_path, 3, forget(part))
 
 
 def test_large_machines_are_annealed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +18,21 @@ from nvil_repro.models.unnormalised import REALS, energy_family
 from nvil_repro.training.checkpoints import SettingsChangedError
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import SettingsError
-from nvil_repro.training.unnormalised import UnnormalisedMethod, UnnormalisedState, train
+from nvil_repro.training.unnormalised import UnnormalisedMethod, train
 from nvil_repro.training.unnormalised_chains import chain
 from nvil_repro.training.unnormalised_likelihood import log_partition
 from nvil_repro.training.unnormalised_settings import LIKELIHOOD, UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import Start, checked_start, mean_of
-from nvil_repro.trees import leaves, replica
 from tests.models.test_unnormalised import random_rbm
-from tests.training.test_resume import StopHereError, interrupt
-from tests.training.toys import Bits, rows_of, same
+from tests.training.promises import (
+    Toy,
+    check_companions,
+    check_forgetting_is_noticed,
+    check_resumes,
+    check_threads,
+    forget,
+)
+from tests.training.toys import Bits, same
 
 SETTINGS = UnnormalisedSettings(
     hidden=3,
@@ -69,6 +76,9 @@ def pairs() -> Bits:
     second = first ^ (torch.rand(200, 3, generator=generator) < 0.1)
     x = torch.cat([first, second], 1).to(torch.uint8)
     return Bits(x[:160], x[160:])
+
+
+TOY = Toy(train, UnnormalisedMethod, SETTINGS, pairs())
 
 
 def reals() -> Reals:
@@ -125,45 +135,22 @@ def test_the_value_is_the_exact_log_likelihood_and_annealing_agrees() -> None:
 
 
 def test_companions_and_threads_change_no_number() -> None:
-    settings = replace(SETTINGS, temperatures=2)
-    together = train(replace(settings, seeds=(4, 0)), pairs(), progress="off", threads=1)
-    assert same(together, train(replace(settings, seeds=(4, 0)), pairs(), progress="off", threads=2))
-    for r, seed in enumerate((4, 0)):
-        alone = train(replace(settings, seeds=(seed,)), pairs(), progress="off")
-        assert rows_of(alone, "", seed) == rows_of(together, "", seed)
-        both = zip(leaves(alone.state), leaves(replica(together.state, r)), strict=True)
-        assert all(torch.equal(a, b) for (_, a), (_, b) in both)
-    assert rows_of(together, "", 4) != rows_of(together, "", 0)  # control
+    toy = TOY._replace(settings=replace(SETTINGS, temperatures=2))
+    check_companions(toy)
+    check_threads(toy)
 
 
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("criterion", ["fpcd", "cd", "noise_contrastive"])
-def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, criterion: str) -> None:
-    settings = replace(SETTINGS, criterion=criterion)
-    straight = train(settings, pairs(), tmp_path / "straight", progress="off")
-    for call in range(1, 5):
-        folder = tmp_path / str(call)
-        with pytest.MonkeyPatch.context() as patch:
-            interrupt(patch, UnnormalisedMethod, "advance", call, after=call % 2 == 0)
-            with pytest.raises(StopHereError):
-                train(settings, pairs(), folder, progress="off")
-        assert same(train(settings, pairs(), folder, progress="off"), straight)
-        for file in ("metrics.csv", "checkpoint-000000012.safetensors"):
-            assert (folder / file).read_bytes() == (tmp_path / "straight" / file).read_bytes()
+def test_stopped_at_any_chunk_and_resumed(tmp_path: Path, criterion: str, after: bool) -> None:
+    toy = TOY._replace(settings=replace(SETTINGS, criterion=criterion))
+    check_resumes(toy, tmp_path, (2, 4) if after else (1, 3), after=after)
 
 
-@pytest.mark.parametrize("forgotten", ["moments", "chains", "fast", "offsets"])
-def test_the_comparison_notices_a_run_that_forgets(monkeypatch: pytest.MonkeyPatch, forgotten: str) -> None:
-    settings = replace(SETTINGS, steps=1, chunk=1)  # chains driven alike soon meet
-    straight = train(settings, pairs(), progress="off")
-    plain = UnnormalisedMethod.advance
-
-    def forgetful(self: UnnormalisedMethod, state: UnnormalisedState, first: int, count: int) -> Tensor:
-        for _, part in leaves(getattr(state, forgotten)):
-            part.zero_()
-        return plain(self, state, first, count)
-
-    monkeypatch.setattr(UnnormalisedMethod, "advance", forgetful)
-    assert not same(train(settings, pairs(), progress="off"), straight)
+@pytest.mark.parametrize("part", ["moments", "chains", "fast", "offsets"])
+def test_the_comparison_notices_a_run_that_forgets(part: str, tmp_path: Path) -> None:
+    toy = TOY._replace(settings=replace(SETTINGS, steps=1, chunk=1))  # chains driven alike soon meet
+    check_forgetting_is_noticed(toy, tmp_path, 3, forget(part))
 
 
 def test_compiled_updates_learn_too_and_resume(tmp_path: Path) -> None:
@@ -174,11 +161,9 @@ def test_compiled_updates_learn_too_and_resume(tmp_path: Path) -> None:
     straight = train(settings, pairs(), progress="off")
     values = [row["value"] for row in straight.history if row["split"] == "valid"]
     assert values[-1] > -4.0
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, UnnormalisedMethod, "advance", 2, after=False)
-        with pytest.raises(StopHereError):
-            train(settings, pairs(), tmp_path, progress="off")
-    assert same(train(settings, pairs(), tmp_path, progress="off"), straight)
+    toy = TOY._replace(settings=settings)
+    toy.stop(tmp_path, 2)
+    assert same(toy.run(tmp_path), straight)
     assert replace(settings, engine="torch").hash != settings.hash == replace(settings, engine="auto").hash
 
 
@@ -267,12 +252,10 @@ def test_a_name_that_is_taken_is_no_name_for_an_energy_of_ones_own() -> None:
 def test_a_start_of_ones_own_names_the_run(tmp_path: Path) -> None:
     theta = random_rbm(6, 3, replicas=1)
     own, other = Start(RBM, theta), Start(RBM, theta._replace(weight=2 * theta.weight))
-    straight = train(SETTINGS, pairs(), own=own, progress="off")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt(patch, UnnormalisedMethod, "advance", 2, after=False)
-        with pytest.raises(StopHereError):
-            train(SETTINGS, pairs(), tmp_path, own=own, progress="off")
-    assert same(train(SETTINGS, pairs(), tmp_path, own=own, progress="off"), straight)
+    toy = TOY._replace(train=partial(train, own=own))
+    straight = toy.run()
+    toy.stop(tmp_path, 2)
+    assert same(toy.run(tmp_path), straight)
     for changed in (other, None):
         with pytest.raises(SettingsChangedError, match="start: "):
             train(SETTINGS, pairs(), tmp_path, own=changed, progress="off")
