@@ -19,10 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nvil_repro.data.counts import Counts
 from nvil_repro.evaluation.annealed_importance import annealed_log_weights
 from nvil_repro.models import bernoulli
-from nvil_repro.models.replicated_softmax import Documents, ReplicatedSoftmax, draw_words, hidden_logits
-from nvil_repro.streams import uniforms
+from nvil_repro.models.replicated_softmax import (
+    Documents,
+    ReplicatedSoftmax,
+    documents,
+    draw_words,
+    hidden_logits,
+)
+from nvil_repro.streams import stream, uniforms
 
 DENSE = 8.0  # words: the rungs' distance grows with the length beyond this one
 
@@ -48,12 +55,25 @@ def length_ladder(lengths: Sequence[int], rungs: int) -> NDArray[np.float64]:
 
 
 def free_chains(model: ReplicatedSoftmax, chains: int, seed: int) -> Chains:
-    """Samples of p_0(h), in which every state is equally probable."""
-    if chains < 2:
-        raise ValueError(f"chains={chains}: expected at least 2, or there is no interval")
+    """Samples of p_0(h), in which every state is equally probable. Errors: `ValueError` for fewer than two chains."""
+    _check_chains(chains)
     replicas, hidden = model.hidden_bias.shape
     h = (uniforms(seed, "annealing/start", 0, (chains, hidden)) < 0.5).to(model.bias.dtype)
     return chains_at(model, h.expand(replicas, -1, -1))
+
+
+def document_chains(model: ReplicatedSoftmax, begin: Counts, chains: int, seed: int) -> Chains:
+    """Samples of p(h | x) of random documents x among `begin`. Errors: `ValueError` for fewer than two chains."""
+    _check_chains(chains)
+    chosen = stream(seed, "annealing/documents").integers(begin.documents, size=chains)
+    logits = hidden_logits(model, documents(begin.take(chosen), model.bias.dtype))
+    u = uniforms(seed, "annealing/start", 0, logits.shape[1:], logits.dtype)
+    return chains_at(model, bernoulli.sample(logits, u))
+
+
+def _check_chains(chains: int) -> None:
+    if chains < 2:
+        raise ValueError(f"chains={chains}: expected at least 2, or there is no interval")
 
 
 def chains_at(model: ReplicatedSoftmax, h: Tensor) -> Chains:

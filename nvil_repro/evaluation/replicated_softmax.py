@@ -14,8 +14,7 @@ from torch import Tensor
 from nvil_repro.data.counts import Counts
 from nvil_repro.evaluation.annealed_importance import AnnealedEstimate, estimate
 from nvil_repro.evaluation.exact import CHUNK, LIMIT, enumerate_bits
-from nvil_repro.evaluation.length_annealing import anneal, chains_at, free_chains, length_ladder, step
-from nvil_repro.models import bernoulli
+from nvil_repro.evaluation.length_annealing import anneal, document_chains, free_chains, length_ladder, step
 from nvil_repro.models.replicated_softmax import (
     ReplicatedSoftmax,
     documents,
@@ -23,7 +22,6 @@ from nvil_repro.models.replicated_softmax import (
     log_unnormalised,
     word_logits,
 )
-from nvil_repro.streams import stream, uniforms
 from nvil_repro.trees import view
 
 Lengths: TypeAlias = Sequence[int] | NDArray[np.int64]
@@ -109,38 +107,33 @@ def log_partition(
 
 
 @torch.no_grad()
-def bracket(
+def log_partition_from_above(
     model: ReplicatedSoftmax,
-    length: int,
+    lengths: Lengths,
     begin: Counts,
     *,
     chains: int = 100,
     rungs: int = 1000,
     burn_in: int = 100,
     seed: int = 0,
-) -> tuple[AnnealedEstimate, AnnealedEstimate]:
-    """log Z_D of one length from below, as `log_partition`, and from above, [R] each.
+) -> Partition:
+    """log Z_D of the given lengths by reverse annealing, all from the same chains.
 
-    The chains that go down the ladder begin at documents of `begin`, and take `burn_in` steps at the length to become
-    samples of p_D. The two ends see different parts of the model: where chains from no word miss what the documents
-    are like, or those from documents miss what else the model likes, the estimates disagree or even cross.
-    Errors: `ValueError` as `log_partition`, or if the vocabularies differ.
+    They begin at documents of `begin`, take `burn_in` steps at the longest length and fall to no word; what they gather
+    from D downwards makes log Z_D. If they pass D as samples of p_D, the estimate is too high on average, where
+    `log_partition`'s is too low. The two ends see different parts of the model: where chains from no word miss what
+    documents are like, or those from documents miss what else the model likes, the ends part or even cross.
+    Errors: `ValueError` as `log_partition`.
     """
     _check_vocabulary(model, begin)
-    d = _checked([length])
-    ladder = length_ladder([length], rungs)
-    rising, _ = anneal(model, ladder, free_chains(model, chains, seed), seed)
-    some = documents(
-        begin.take(stream(seed, "bracket").integers(begin.documents, size=chains)), model.bias.dtype
-    )
-    logits = hidden_logits(model, some)
-    h = bernoulli.sample(logits, uniforms(seed, "bracket/hidden", 0, logits.shape[1:], logits.dtype))
-    state = chains_at(model, h)
+    d = _checked(lengths).unique()
+    ladder = length_ladder(d.tolist(), rungs)[::-1]
+    state = document_chains(model, begin, chains, seed)
     for n in range(burn_in):
-        state = step(model, state, length, seed, len(ladder) + n)
-    falling, _ = anneal(model, ladder[::-1], state, seed + 1)
-    log_z0 = _log_z0(model, d)[:, 0]
-    return estimate(log_z0, rising[-1]), estimate(log_z0, falling[-1], falling=True)
+        state = step(model, state, ladder[0], seed, len(ladder) + n)
+    log_weights, _ = anneal(model, ladder, state, seed + 1)
+    below = log_weights[-1] - log_weights[np.searchsorted(-ladder, -d.numpy())]
+    return Partition(d, estimate(_log_z0(model, d), below.permute(1, 0, 2), falling=True))
 
 
 @torch.no_grad()

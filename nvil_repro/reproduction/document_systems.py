@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nvil_repro.data.counts import Corpus
 from nvil_repro.evaluation.document_bounds import document_bounds, document_estimates
@@ -21,7 +22,12 @@ from nvil_repro.evaluation.documents import Scores, score_docnade, score_lda
 from nvil_repro.evaluation.importance import difference_estimate, random_part
 from nvil_repro.evaluation.left_to_right import LeftToRight
 from nvil_repro.evaluation.perplexity import perplexity
-from nvil_repro.evaluation.replicated_softmax import log_partition, log_prob
+from nvil_repro.evaluation.replicated_softmax import (
+    Partition,
+    log_partition,
+    log_partition_from_above,
+    log_prob,
+)
 from nvil_repro.files import settings_hash
 from nvil_repro.reproduction.measurements import Numbers
 from nvil_repro.reproduction.provenance import code_hash
@@ -33,6 +39,8 @@ from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.replicated_softmax import ReplicatedSoftmaxSettings
 
 SOFTMAX = 20  # costs a word as much as so many products
+USUAL = (0.1, 0.5, 0.9, 0.99)  # quantiles of the lengths at which log Z of the replicated softmax is shown
+LOG_Z = "log_z"
 PER_DOCUMENT, PER_CORPUS = "perplexity_per_document", "perplexity_corpus"
 
 
@@ -127,7 +135,9 @@ class DocNadeSystem:
 
 @dataclass(frozen=True)
 class ReplicatedSoftmaxSystem:
-    """The replicated softmax, its partition function annealed over the length of documents."""
+    """The replicated softmax, its partition function annealed over the length of documents, of all test documents'
+    lengths up from no word, of four usual ones also down from training documents.
+    """
 
     training: ReplicatedSoftmaxSettings
     vocabulary: int
@@ -158,7 +168,21 @@ class ReplicatedSoftmaxSystem:
         interval = f"{low:.0f} to {high:.0f} by 3 standard errors of Z"
         note = f"{self.chains:,} chains, {self.rungs:,} rungs: {interval}, {effective}"
         scores = Scores(found.value[0].numpy(), np.zeros(test.documents), "estimate")
-        return perplexities(scores, data, note)
+        usual = np.quantile(test.lengths, USUAL, method="nearest").astype(np.int64)
+        falling = log_partition_from_above(net, usual, data.train, **how)
+        below, above = _log_z("AIS", partition, usual), _log_z("reverse AIS", falling, usual)
+        return perplexities(scores, data, note) | below | above
+
+
+def _log_z(method: str, partition: Partition, lengths: NDArray[np.int64]) -> Numbers:
+    """log Z_D of some lengths, under "log_z/method, D words"; no error where the interval is open."""
+    numbers: Numbers = {}
+    for words in lengths.tolist():
+        at = int(torch.searchsorted(partition.lengths, words))
+        value, lower, upper, effective = (part[0, at].item() for part in partition.log_z)
+        stderr = (upper - lower) / 6 if math.isfinite(upper - lower) else math.nan
+        numbers[f"{LOG_Z}/{method}, {words} words"] = (value, stderr, 1, f"{effective:.0f} effective")
+    return numbers
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.models.docnade import DocNade
 from nvil_repro.models.lda import Lda, topics
 from nvil_repro.models.replicated_softmax import ReplicatedSoftmax
-from nvil_repro.reproduction.document_systems import PER_CORPUS, PER_DOCUMENT
+from nvil_repro.reproduction.document_systems import LOG_Z, PER_CORPUS, PER_DOCUMENT
 from nvil_repro.reproduction.document_table import Cell
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.naming import UNIGRAM
@@ -62,7 +62,7 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
     """
     import pandas
 
-    tests = [row for row in rows if row.split == "test"]
+    tests = [row for row in rows if row.split == "test" and row.metric in (PER_DOCUMENT, PER_CORPUS)]
     unigrams = {
         row.dataset: row.value for row in tests if row.model == UNIGRAM and row.metric == PER_DOCUMENT
     }
@@ -115,6 +115,27 @@ def _mean(values: Iterable[float | None]) -> float:
 
 def _known(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def partitions(rows: Sequence[Row]) -> pandas.DataFrame:
+    """log Z_D of the replicated softmax from either end, nats: a line a corpus, seed and length D.
+
+    Columns: AIS and reverse AIS, each with its stderr (NaN where the interval is open), and gap: reverse AIS - AIS a
+    word, by which log perplexity would move.
+    """
+    import pandas
+
+    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        if row.metric == LOG_Z:
+            method, _, words = row.variant.removesuffix(" words").partition(", ")
+            line = lines.setdefault((row.dataset, row.seed, int(words)), {})
+            line |= {method: row.value, f"{method}, stderr": row.stderr}
+    names = ["AIS", "AIS, stderr", "reverse AIS", "reverse AIS, stderr"]
+    table = pandas.DataFrame(list(lines.values()), columns=names)
+    table.index = pandas.MultiIndex.from_tuples(list(lines), names=["corpus", "seed", "words"])
+    words_of = table.index.get_level_values("words")
+    return table.assign(gap=(table["reverse AIS"] - table["AIS"]) / words_of)
 
 
 def places(table: pandas.DataFrame, corpus: str = "20news") -> pandas.DataFrame:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
 from nvil_repro.data.counts import from_dense
-from nvil_repro.evaluation.annealed_importance import estimate
+from nvil_repro.evaluation.annealed_importance import AnnealedEstimate, estimate
 from nvil_repro.evaluation.replicated_softmax import (
     Partition,
-    bracket,
     exact_log_partition,
     log_partition,
     log_partition_floor,
+    log_partition_from_above,
     log_prob,
 )
 from nvil_repro.models.replicated_softmax import (
@@ -64,30 +65,34 @@ def test_without_weights_log_z_is_exact_and_the_model_is_the_unigram() -> None:
     words = unigram(x)
     bias = torch.from_numpy(words.log_p)[None] + 0.7
     model = ReplicatedSoftmax(torch.zeros(1, 4, 3).double(), torch.zeros(1, 3).double(), bias)
-    partition = log_partition(model, [30, 4, 7], chains=3, rungs=5)
-    assert partition.lengths.tolist() == [4, 7, 30]
-    for log_z in partition.log_z[:3]:
-        torch.testing.assert_close(log_z, exact_log_partition(model, [4, 7, 30]), **EXACT)
+    for method in (log_partition, log_partition_from_above):
+        partition = method(model, [30, 4, 7], x, chains=3, rungs=5)
+        assert partition.lengths.tolist() == [4, 7, 30]
+        for log_z in partition.log_z[:3]:
+            torch.testing.assert_close(log_z, exact_log_partition(model, [4, 7, 30]), **EXACT)
     for value in log_prob(model, x, partition):
         torch.testing.assert_close(value[0], torch.from_numpy(unigram_log_prob(words, x)), **EXACT)
 
 
-def test_all_lengths_come_from_one_run_and_both_ends_of_the_bracket_meet() -> None:
-    model, lengths = random_model(vocabulary=12, hidden=6, replicas=2), [1, 2, 7, 40]
+def rising(model: ReplicatedSoftmax, seed: int = 0) -> AnnealedEstimate:
+    return log_partition(model, [1, 2, 7, 40], chains=50, rungs=60, seed=seed).log_z
+
+
+def falling(model: ReplicatedSoftmax, seed: int = 0) -> AnnealedEstimate:
     x = from_dense(np.eye(12, dtype=np.int64) * 3)
-    exact, found = (
-        exact_log_partition(model, lengths),
-        log_partition(model, lengths, chains=50, rungs=60).log_z,
-    )
+    return log_partition_from_above(model, [1, 2, 7, 40], x, chains=50, rungs=60, seed=seed).log_z
+
+
+@pytest.mark.parametrize("method", [rising, falling])
+def test_all_lengths_come_from_one_run(method: Callable[..., AnnealedEstimate]) -> None:
+    model = random_model(vocabulary=12, hidden=6, replicas=2)
+    model = model._replace(weight=model.weight / 2)
+    exact, found = exact_log_partition(model, [1, 2, 7, 40]), method(model)
     assert bool(((found.lower < exact) & (exact < found.upper)).all())
     assert bool((found.upper - found.lower < 1.5).all())
-    for below_or_above in bracket(model, 40, x, chains=50, rungs=60):
-        assert bool(((below_or_above.lower < exact[:, 3]) & (exact[:, 3] < below_or_above.upper)).all())
     assert not bool(((found.lower < exact + 1) & (exact + 1 < found.upper)).any())  # control
-    alone = log_partition(replica(model, 1), lengths, chains=50, rungs=60).log_z
-    torch.testing.assert_close(alone.log_z[0], found.log_z[1], **EXACT)
-    again = log_partition(model, lengths, chains=50, rungs=60, seed=1).log_z
-    assert not torch.equal(again.log_z, found.log_z)
+    torch.testing.assert_close(method(replica(model, 1)).log_z[0], found.log_z[1], **EXACT)
+    assert not torch.equal(method(model, seed=1).log_z, found.log_z)
 
 
 def test_the_floor_is_the_part_of_the_sum_that_documents_name() -> None:
@@ -147,4 +152,6 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="the documents count 3 words and the model knows 5"):
         log_prob(random_model(vocabulary=5), x, exactly(model, [3]))
     with pytest.raises(ValueError, match="the documents count 3 words and the model knows 5"):
-        bracket(random_model(vocabulary=5), 3, x)
+        log_partition_from_above(random_model(vocabulary=5), [3], x)
+    with pytest.raises(ValueError, match="chains=1: expected at least 2"):
+        log_partition_from_above(model, [3], x, chains=1)
