@@ -145,7 +145,7 @@ def _section(folder: Path, experiment: Experiment, rows: Sequence[Row]) -> Secti
     seeds = sorted({row.seed for row in rows if row.seed is not None})
     facts = {"Settings": rows[0].settings_hash, "Seeds": ", ".join(map(str, seeds))}
     if (seconds := _wall_time(notebook)) is not None:
-        facts = {"Wall time": duration(seconds), **facts}
+        facts = {"Last sitting": duration(seconds), **facts}
     pictures = [
         Picture(figure.name, figure.caption, _data_uri(path))
         for figure in experiment.figures
@@ -208,7 +208,7 @@ def duration(seconds: float) -> str:
 
 
 def _wall_time(notebook: Path) -> float | None:
-    """How long the kept notebook ran, seconds, as papermill noted it in it."""
+    """How long the kept notebook ran, seconds, as papermill noted in it; what earlier sittings trained is not in it."""
     try:
         return float(json.loads(notebook.read_text())["metadata"]["papermill"]["duration"])
     except (OSError, ValueError, KeyError, TypeError):
