@@ -85,8 +85,8 @@ def test_a_corpus_is_what_counting_by_hand_gives(folder: Path, name: str, words:
 
 
 def test_statistics_are_those_of_the_counts(folder: Path) -> None:
-    lengths, test = (np.sum(part, axis=1) for part in by_hand(5, rounded=True)[1:])
-    expected = (120, 10, (1, 0), lengths.mean(), lengths.std(), test.mean(), test.std())
+    lengths = np.sum(by_hand(5, rounded=True)[1], axis=1)
+    expected = (120, 10, (1, 0), lengths.mean(), lengths.std())
     for seed in range(2):
         ours = statistics(load_corpus("20news", seed=seed))
         assert ours[:3] == expected[:3]
