@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.metadata import version
-from importlib.resources import files
 from typing import NamedTuple
 
 import numpy as np
 
 from nvil_repro.data import catalogue
 from nvil_repro.data.content import Source
-from nvil_repro.data.corpus_cache import Built, cached
+from nvil_repro.data.corpus_cache import Built, cached, source_hash
 from nvil_repro.data.counts import Corpus, joined
 from nvil_repro.data.hold_out import hold_out
 from nvil_repro.data.sources import obtain
@@ -20,6 +18,7 @@ from nvil_repro.data.vocabulary import Counted, count_words, most_frequent_stems
 
 CORPORA = ("20news", "20news-raw", "reuters21578", "reuters21578-raw")
 WORDS = 2_000
+CODE = ("vocabulary.py", "counts.py", "smart_stop_words.json")  # what turns the words of a source into counts
 
 
 class Statistics(NamedTuple):
@@ -71,16 +70,12 @@ def _counted(source: Source, size: int) -> Counted:
         counted = most_frequent_stems(count_words(train, test), size)
         return Built(joined([counted.train, counted.test]), counted.words, {"train": counted.train.documents})
 
-    made_of = {"content": [file.sha256 for file in source.files], "words": size, "code": _code()}
+    made_of = {
+        "content": [file.sha256 for file in source.files],
+        "words": size,
+        "code": source_hash(*CODE),
+        "nltk": version("nltk"),
+    }
     built = cached(source.name, made_of, build)
     train, test = np.split(np.arange(built.counts.documents), [built.facts["train"]])
     return Counted(built.counts.take(train), built.counts.take(test), built.words)
-
-
-def _code() -> str:
-    """The hash of what turns the words of a source into counts."""
-    room = files("nvil_repro.data")
-    parts = [
-        room.joinpath(name).read_bytes() for name in ("vocabulary.py", "counts.py", "smart_stop_words.json")
-    ]
-    return hashlib.sha256(b"".join([*parts, version("nltk").encode()])).hexdigest()

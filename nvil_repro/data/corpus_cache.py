@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +45,12 @@ def cached(name: str, settings: Mapping[str, Any], build: Callable[[], Built]) -
     except OSError as error:
         notice(f"{name} is not kept for the next time: {error}")
     return built
+
+
+def source_hash(*names: str) -> str:
+    """The SHA-256 of files of this folder: of the code that makes a corpus, for the settings of `cached`."""
+    room = files("nvil_repro.data")
+    return hashlib.sha256(b"".join(room.joinpath(name).read_bytes() for name in names)).hexdigest()
 
 
 def _bytes(built: Built) -> bytes:

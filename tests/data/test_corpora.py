@@ -109,7 +109,7 @@ def test_a_corpus_is_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     for change in ({"words": 6}, {"name": "reuters21578"}):
         with pytest.raises(AssertionError, match="asked for"):
             load_corpus(**{"name": "20news", **change})
-    monkeypatch.setattr(corpora, "_code", lambda: "other code")
+    monkeypatch.setattr(corpora, "source_hash", lambda *names: "other code")
     with pytest.raises(AssertionError, match="asked for"):
         load_corpus("20news")
 

@@ -171,6 +171,9 @@ def test_what_was_built_is_read_from_the_cache(
     assert "is not usable" in capsys.readouterr().err
     rcv1_documents(WORDS - 1)
     assert len(list((cache / "corpora").iterdir())) == 2
+    monkeypatch.setattr(rcv1, "CODE", ("rcv1.py",))  # other code, another file
+    rcv1_documents(WORDS)
+    assert len(list((cache / "corpora").iterdir())) == 3
 
 
 def test_files_that_change_are_read_again(
