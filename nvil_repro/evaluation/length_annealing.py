@@ -63,11 +63,16 @@ def free_chains(model: ReplicatedSoftmax, chains: int, seed: int) -> Chains:
 
 
 def document_chains(model: ReplicatedSoftmax, begin: Counts, chains: int, seed: int) -> Chains:
-    """Samples of p(h | x) of random documents x among `begin`. Errors: `ValueError` for fewer than two chains."""
+    """Samples of p(h | x) of random documents x among `begin`, at their own lengths.
+
+    Errors: `ValueError` for fewer than two chains, or no document.
+    """
     _check_chains(chains)
-    chosen = stream(seed, "annealing/documents").integers(begin.documents, size=chains)
+    if not begin.documents:
+        raise ValueError("no documents to begin at: expected at least one")
+    chosen = stream(seed, "reverse annealing/documents").integers(begin.documents, size=chains)
     logits = hidden_logits(model, documents(begin.take(chosen), model.bias.dtype))
-    u = uniforms(seed, "annealing/start", 0, logits.shape[1:], logits.dtype)
+    u = uniforms(seed, "reverse annealing/start", 0, logits.shape[1:], logits.dtype)
     return chains_at(model, bernoulli.sample(logits, u))
 
 
@@ -82,23 +87,23 @@ def chains_at(model: ReplicatedSoftmax, h: Tensor) -> Chains:
 
 
 def anneal(
-    model: ReplicatedSoftmax, ladder: NDArray[np.float64], chains: Chains, seed: int
+    model: ReplicatedSoftmax, ladder: NDArray[np.float64], chains: Chains, seed: int, name: str = "annealing"
 ) -> tuple[Tensor, Chains]:
-    """log w at every rung, [K, R, C], and the chains at the end."""
+    """log w at every rung, [K, R, C], and the chains at the end; rung k draws from the streams (seed, name, k)."""
     return annealed_log_weights(
         ladder.tolist(),
         chains,
         partial(log_ratio, model),
-        lambda state, length, rung: step(model, state, length, seed, rung),
+        lambda state, length, rung: step(model, state, length, seed, name, rung),
         end=max(ladder),
     )
 
 
-def step(model: ReplicatedSoftmax, chains: Chains, length: float, seed: int, rung: int) -> Chains:
+def step(model: ReplicatedSoftmax, chains: Chains, length: float, seed: int, name: str, rung: int) -> Chains:
     """Block Gibbs by the uniforms of the stream: words given h, then h given the words."""
     cases, hidden = chains.h.shape[1:]
-    words = uniforms(seed, "annealing/words", rung, (cases, math.ceil(length)))
-    units = uniforms(seed, "annealing/hidden", rung, (cases, hidden), model.bias.dtype)
+    words = uniforms(seed, f"{name}/words", rung, (cases, math.ceil(length)))
+    units = uniforms(seed, f"{name}/hidden", rung, (cases, hidden), model.bias.dtype)
     return chains_at(model, gibbs(model, chains, length, words, units))
 
 

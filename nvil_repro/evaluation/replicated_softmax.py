@@ -99,11 +99,15 @@ def log_partition(
     ladder = length_ladder(d.tolist(), rungs)
     log_weights, _ = anneal(model, ladder, free_chains(model, chains, seed), seed)
     log_z = estimate(_log_z0(model, d), log_weights[np.searchsorted(ladder, d.numpy())].permute(1, 0, 2))
-    if known is not None:
-        floor = log_partition_floor(model, d.numpy(), known)
-        lower, upper = (torch.maximum(end, floor) for end in (log_z.lower, log_z.upper))
-        log_z = log_z._replace(log_z=torch.maximum(log_z.log_z, floor), lower=lower, upper=upper)
-    return Partition(d, log_z)
+    return Partition(d, log_z) if known is None else raised(model, Partition(d, log_z), known)
+
+
+@torch.no_grad()
+def raised(model: ReplicatedSoftmax, partition: Partition, known: Counts) -> Partition:
+    """With log Z_D and both ends of its interval at least `log_partition_floor` of the documents `known`."""
+    floor, z = log_partition_floor(model, partition.lengths.numpy(), known), partition.log_z
+    log_z, lower, upper = (torch.maximum(value, floor) for value in (z.log_z, z.lower, z.upper))
+    return Partition(partition.lengths, AnnealedEstimate(log_z, lower, upper, z.effective_samples))
 
 
 @torch.no_grad()
@@ -120,18 +124,18 @@ def log_partition_from_above(
     """log Z_D of the given lengths by reverse annealing, all from the same chains.
 
     They begin at documents of `begin`, take `burn_in` steps at the longest length and fall to no word; what they gather
-    from D downwards makes log Z_D. If they pass D as samples of p_D, the estimate is too high on average, where
-    `log_partition`'s is too low. The two ends see different parts of the model: where chains from no word miss what
-    documents are like, or those from documents miss what else the model likes, the ends part or even cross.
-    Errors: `ValueError` as `log_partition`.
+    from D downwards makes log Z_D. Chains that pass D as samples of p_D make it too high on average, where
+    `log_partition` makes it too low. Chains that cannot leave where documents led them make it too low as well: what
+    tells is that it falls below the other.
+    Errors: `ValueError` as `log_partition`, or for no document to begin at.
     """
     _check_vocabulary(model, begin)
-    d = _checked(lengths).unique()
+    d, name = _checked(lengths).unique(), "reverse annealing"
     ladder = length_ladder(d.tolist(), rungs)[::-1]
     state = document_chains(model, begin, chains, seed)
     for n in range(burn_in):
-        state = step(model, state, ladder[0], seed, len(ladder) + n)
-    log_weights, _ = anneal(model, ladder, state, seed + 1)
+        state = step(model, state, ladder[0], seed, name, len(ladder) + n)
+    log_weights, _ = anneal(model, ladder, state, seed, name)
     below = log_weights[-1] - log_weights[np.searchsorted(-ladder, -d.numpy())]
     return Partition(d, estimate(_log_z0(model, d), below.permute(1, 0, 2), falling=True))
 

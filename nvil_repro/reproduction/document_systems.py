@@ -27,9 +27,11 @@ from nvil_repro.evaluation.replicated_softmax import (
     log_partition,
     log_partition_from_above,
     log_prob,
+    raised,
 )
 from nvil_repro.files import settings_hash
 from nvil_repro.reproduction.measurements import Numbers
+from nvil_repro.reproduction.partition_views import relative_sd
 from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.training import docnade, document_nets, lda, replicated_softmax
 from nvil_repro.training.docnade import DocNadeSettings
@@ -39,7 +41,7 @@ from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.replicated_softmax import ReplicatedSoftmaxSettings
 
 SOFTMAX = 20  # costs a word as much as so many products
-USUAL = (0.1, 0.5, 0.9, 0.99)  # quantiles of the lengths at which log Z of the replicated softmax is shown
+USUAL = (0.1, 0.5, 0.9, 0.99)  # quantiles of the test lengths at which log Z is shown from both ends
 LOG_Z = "log_z"
 PER_DOCUMENT, PER_CORPUS = "perplexity_per_document", "perplexity_corpus"
 
@@ -135,8 +137,8 @@ class DocNadeSystem:
 
 @dataclass(frozen=True)
 class ReplicatedSoftmaxSystem:
-    """The replicated softmax, its partition function annealed over the length of documents, of all test documents'
-    lengths up from no word, of four usual ones also down from training documents.
+    """The replicated softmax. log Z is annealed up from no word for every test length, and for usual ones also down
+    from training documents.
     """
 
     training: ReplicatedSoftmaxSettings
@@ -159,29 +161,31 @@ class ReplicatedSoftmaxSystem:
         return replicated_softmax.train(self.training, data, folder, **options)
 
     def measure(self, net: Any, data: Corpus) -> Numbers:
-        test, how = data.test, {"chains": self.chains, "rungs": self.rungs, "seed": self.training.seeds[0]}
-        partition = log_partition(net, test.lengths, test, **how)
+        test, seed, chains, rungs = data.test, self.training.seeds[0], self.chains, self.rungs
+        rising = log_partition(net, test.lengths, chains=chains, rungs=rungs, seed=seed)
+        partition = raised(net, rising, test)
         found = log_prob(net, test, partition)
         lengths = torch.from_numpy(test.lengths)
         low, high = (math.exp(-(part[0] / lengths).mean().item()) for part in (found.upper, found.lower))
         effective = f"{partition.log_z.effective_samples.min().item():.0f} effective at worst"
         interval = f"{low:.0f} to {high:.0f} by 3 standard errors of Z"
-        note = f"{self.chains:,} chains, {self.rungs:,} rungs: {interval}, {effective}"
+        note = f"{chains:,} chains, {rungs:,} rungs: {interval}, {effective}"
         scores = Scores(found.value[0].numpy(), np.zeros(test.documents), "estimate")
         usual = np.quantile(test.lengths, USUAL, method="nearest").astype(np.int64)
-        falling = log_partition_from_above(net, usual, data.train, **how)
-        below, above = _log_z("AIS", partition, usual), _log_z("reverse AIS", falling, usual)
+        falling = log_partition_from_above(net, usual, data.train, chains=chains, rungs=rungs, seed=seed)
+        below = _log_z("AIS", rising, usual, chains)
+        above = _log_z("reverse AIS", falling, usual, chains)
         return perplexities(scores, data, note) | below | above
 
 
-def _log_z(method: str, partition: Partition, lengths: NDArray[np.int64]) -> Numbers:
-    """log Z_D of some lengths, under "log_z/method, D words"; no error where the interval is open."""
+def _log_z(method: str, partition: Partition, lengths: NDArray[np.int64], chains: int) -> Numbers:
+    """log Z_D of some lengths, under "log_z/method, D words", and what its weights say of its error."""
     numbers: Numbers = {}
     for words in lengths.tolist():
         at = int(torch.searchsorted(partition.lengths, words))
-        value, lower, upper, effective = (part[0, at].item() for part in partition.log_z)
-        stderr = (upper - lower) / 6 if math.isfinite(upper - lower) else math.nan
-        numbers[f"{LOG_Z}/{method}, {words} words"] = (value, stderr, 1, f"{effective:.0f} effective")
+        effective = partition.log_z.effective_samples[0, at].item()
+        value, stderr = partition.log_z.log_z[0, at].item(), relative_sd(effective, chains)
+        numbers[f"{LOG_Z}/{method}, {words} words"] = (value, stderr, 0, f"{effective:.0f} effective chains")
     return numbers
 
 

@@ -215,5 +215,4 @@ def _curve(row: Callable[..., Row], history: Sequence[Mapping[str, Any]]) -> Ite
 def _test_rows(row: Callable[..., Row], test: Mapping[str, tuple[float, float, int, str]]) -> Iterator[Row]:
     for key, (value, stderr, n, note) in test.items():
         metric, _, kind = key.partition("/")
-        error = None if math.isnan(stderr) else stderr
-        yield row(metric=metric, variant=kind, split="test", value=value, stderr=error, n=n, note=note)
+        yield row(metric=metric, variant=kind, split="test", value=value, stderr=stderr, n=n, note=note)

@@ -118,10 +118,10 @@ def _known(value: float | None) -> float:
 
 
 def partitions(rows: Sequence[Row]) -> pandas.DataFrame:
-    """log Z_D of the replicated softmax from either end, nats: a line a corpus, seed and length D.
+    """log Z_D of the replicated softmax from either end, nats: a line a corpus, system, seed and length D in words.
 
-    Columns: AIS and reverse AIS, each with its stderr (NaN where the interval is open), and gap: reverse AIS - AIS a
-    word, by which log perplexity would move.
+    Columns: AIS and reverse AIS, each with its stderr by its own weights (which near 1 means little: hardly a chain is
+    effective), and gap: reverse AIS - AIS a word, by which it would move the log perplexity of documents of D words.
     """
     import pandas
 
@@ -129,11 +129,12 @@ def partitions(rows: Sequence[Row]) -> pandas.DataFrame:
     for row in rows:
         if row.metric == LOG_Z:
             method, _, words = row.variant.removesuffix(" words").partition(", ")
-            line = lines.setdefault((row.dataset, row.seed, int(words)), {})
+            system = f"{row.model} {row.dims}"
+            line = lines.setdefault((row.dataset, system, row.seed, int(words)), {})
             line |= {method: row.value, f"{method}, stderr": row.stderr}
     names = ["AIS", "AIS, stderr", "reverse AIS", "reverse AIS, stderr"]
     table = pandas.DataFrame(list(lines.values()), columns=names)
-    table.index = pandas.MultiIndex.from_tuples(list(lines), names=["corpus", "seed", "words"])
+    table.index = pandas.MultiIndex.from_tuples(list(lines), names=["corpus", "system", "seed", "words"])
     words_of = table.index.get_level_values("words")
     return table.assign(gap=(table["reverse AIS"] - table["AIS"]) / words_of)
 

@@ -65,34 +65,45 @@ def test_without_weights_log_z_is_exact_and_the_model_is_the_unigram() -> None:
     words = unigram(x)
     bias = torch.from_numpy(words.log_p)[None] + 0.7
     model = ReplicatedSoftmax(torch.zeros(1, 4, 3).double(), torch.zeros(1, 3).double(), bias)
-    for method in (log_partition, log_partition_from_above):
-        partition = method(model, [30, 4, 7], x, chains=3, rungs=5)
+    up = log_partition(model, [30, 4, 7], chains=3, rungs=5)
+    down = log_partition_from_above(model, [30, 4, 7], x, chains=3, rungs=5)
+    for partition in (up, down):
         assert partition.lengths.tolist() == [4, 7, 30]
         for log_z in partition.log_z[:3]:
             torch.testing.assert_close(log_z, exact_log_partition(model, [4, 7, 30]), **EXACT)
-    for value in log_prob(model, x, partition):
-        torch.testing.assert_close(value[0], torch.from_numpy(unigram_log_prob(words, x)), **EXACT)
+        for value in log_prob(model, x, partition):
+            torch.testing.assert_close(value[0], torch.from_numpy(unigram_log_prob(words, x)), **EXACT)
 
 
-def rising(model: ReplicatedSoftmax, seed: int = 0) -> AnnealedEstimate:
-    return log_partition(model, [1, 2, 7, 40], chains=50, rungs=60, seed=seed).log_z
+LENGTHS = [1, 2, 7, 40]
 
 
-def falling(model: ReplicatedSoftmax, seed: int = 0) -> AnnealedEstimate:
+def rising(model: ReplicatedSoftmax, *, seed: int = 0) -> AnnealedEstimate:
+    return log_partition(model, LENGTHS, chains=50, rungs=60, seed=seed).log_z
+
+
+def falling(model: ReplicatedSoftmax, *, seed: int = 0) -> AnnealedEstimate:
     x = from_dense(np.eye(12, dtype=np.int64) * 3)
-    return log_partition_from_above(model, [1, 2, 7, 40], x, chains=50, rungs=60, seed=seed).log_z
+    return log_partition_from_above(model, LENGTHS, x, chains=50, rungs=60, seed=seed).log_z
 
 
-@pytest.mark.parametrize("method", [rising, falling])
-def test_all_lengths_come_from_one_run(method: Callable[..., AnnealedEstimate]) -> None:
+@pytest.mark.parametrize(("method", "scale"), [(rising, 1.0), (falling, 0.5)])
+def test_all_lengths_come_from_one_run(method: Callable[..., AnnealedEstimate], scale: float) -> None:
     model = random_model(vocabulary=12, hidden=6, replicas=2)
-    model = model._replace(weight=model.weight / 2)
-    exact, found = exact_log_partition(model, [1, 2, 7, 40]), method(model)
+    model = model._replace(weight=model.weight * scale)
+    exact, found = exact_log_partition(model, LENGTHS), method(model)
     assert bool(((found.lower < exact) & (exact < found.upper)).all())
     assert bool((found.upper - found.lower < 1.5).all())
     assert not bool(((found.lower < exact + 1) & (exact + 1 < found.upper)).any())  # control
     torch.testing.assert_close(method(replica(model, 1)).log_z[0], found.log_z[1], **EXACT)
     assert not torch.equal(method(model, seed=1).log_z, found.log_z)
+
+
+def test_chains_that_cannot_leave_their_documents_make_reverse_annealing_too_low() -> None:
+    model = random_model(vocabulary=12, hidden=6)
+    exact, found = exact_log_partition(model, LENGTHS), falling(model)
+    assert found.log_z[0, -1] < exact[0, -1] - 5
+    assert found.log_z[0, -1] < rising(model).log_z[0, -1] - 5  # which shows it
 
 
 def test_the_floor_is_the_part_of_the_sum_that_documents_name() -> None:
@@ -153,5 +164,11 @@ def test_bad_input_is_refused() -> None:
         log_prob(random_model(vocabulary=5), x, exactly(model, [3]))
     with pytest.raises(ValueError, match="the documents count 3 words and the model knows 5"):
         log_partition_from_above(random_model(vocabulary=5), [3], x)
-    with pytest.raises(ValueError, match="chains=1: expected at least 2"):
-        log_partition_from_above(model, [3], x, chains=1)
+    for bad, message in (
+        ({"lengths": [0]}, "each of at least 1 word"),
+        ({"chains": 1}, "chains=1: expected at least 2"),
+        ({"rungs": 1}, "rungs=1: expected at least 2"),
+        ({"begin": x.take(np.array([], dtype=int))}, "no documents to begin at"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            log_partition_from_above(model, **({"lengths": [3], "begin": x} | bad))

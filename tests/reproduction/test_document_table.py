@@ -84,6 +84,8 @@ def test_cells_are_systems_by_protocols_by_their_own_seeds(
     improved = cells[Cell("20news", "fDARN 2", "improved", 1)].training
     assert (improved.updates, improved.decay_from, improved.seeds) == (150, 0, (1,))
     assert improved.architecture == Architecture(prior=True)
+    rates = improved.rate, improved.inference_rate, improved.baseline_rate, improved.weight_decay
+    assert rates == (1e-4, 5e-4, 3e-5, 0.2)
     softmax = cells[Cell("20news", "Replicated softmax 3", "", 1)].training
     assert isinstance(softmax, ReplicatedSoftmaxSettings)
     assert (softmax.hidden, softmax.seeds) == (3, (1,))
@@ -184,10 +186,28 @@ def test_annealing_knows_log_z(
         assert table[end].to_numpy() == pytest.approx(truth, abs=0.005)
         assert table[end].to_numpy() != pytest.approx(truth[::-1], abs=0.005)  # control: of other lengths
         assert (np.abs(table[end] - truth) < 4 * table[f"{end}, stderr"]).all()
-    assert (table["gap"] * words).to_numpy() == pytest.approx(
-        (table["reverse AIS"] - table["AIS"]).to_numpy()
-    )
+
+
+def test_both_ends_of_log_z_side_by_side(rows: list[Row]) -> None:
+    row = found(rows, "Replicated softmax", "estimate")._replace(metric="log_z")
+    given = [
+        row._replace(dims=dims, seed=seed, variant=f"{method}, {words} words", value=value, stderr=0.5)
+        for dims, seed, words, below, above in (
+            ("3", 0, 4, 10.0, 11.0),
+            ("3", 1, 4, 20.0, 18.0),
+            ("7", 0, 8, 5.0, 5.0),
+        )
+        for method, value in (("AIS", below), ("reverse AIS", above))
+    ]
+    table = document_views.partitions([*rows[:3], *given])
+    systems = ["Replicated softmax 3", "Replicated softmax 3", "Replicated softmax 7"]
+    assert list(table.index) == list(zip(["toy"] * 3, systems, (0, 1, 0), (4, 4, 8), strict=True))
+    assert table["AIS"].tolist() == [10, 20, 5]
+    assert table["gap"].tolist() == [0.25, -0.5, 0]
     assert document_views.partitions([]).empty
+    assert document_views.summary([*rows, *given], []).equals(
+        document_views.summary(rows, [])
+    )  # not its business
 
 
 def test_measured_once_and_read_again(
