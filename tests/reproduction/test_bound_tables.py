@@ -85,9 +85,9 @@ def test_tables_share_the_nets_they_have_in_common(tmp_path: Path) -> None:
         ),
         60,
     )
-    key = Cell("SBN 3-2", "NVIL", "improved", 0)
+    key = Cell("SBN 3-2", "NVIL", "balanced", 0)
     assert first[key] == second[key]
-    other = training(second, "SBN 3-2", "autoregressive Q", "improved", 0)
+    other = training(second, "SBN 3-2", "autoregressive Q", "balanced", 0)
     assert other.architecture == Architecture(inference=True)
     assert replace(other, architecture=Architecture()) == first[key].training
 
@@ -101,14 +101,14 @@ def test_an_entry_for_each_protocol(tmp_path: Path) -> None:
 
 def test_a_test_row_is_what_it_says(rows: list[Row], nets: dict[Cell, Measured], data: MnistSplits) -> None:
     tests = {(r.model, r.method, r.metric): r for r in rows if r.split == "test"}
-    net = nets[Cell("SBN 3-2", "NVIL", "improved", 0)].result.best.net
+    net = nets[Cell("SBN 3-2", "NVIL", "balanced", 0)].result.best.net
     bound = estimate_bound(net, data.test, seed=0, name="test")
     found = tests["SBN", "NVIL", "bound"]
     assert (found.value, found.stderr, found.n) == (bound.value.item(), bound.stderr.item(), 40)
     assert (found.dims, found.variant, found.protocol, found.seed, found.threads) == (
         "3-2",
         "full",
-        "improved",
+        "balanced",
         0,
         1,
     )
@@ -140,7 +140,7 @@ def test_measured_once_and_read_again(
 
 
 def test_a_diverged_net_is_a_row_of_nan(run: Run, data: MnistSplits, tmp_path: Path) -> None:
-    cell = Cell("SBN 3-2", "NVIL", "improved", 0)
+    cell = Cell("SBN 3-2", "NVIL", "balanced", 0)
     m = table_cells(run, 60)[cell]
     wild = replace(m, training=replace(m.training, rate=1e38))
     measured = measurements.train_and_measure(wild, data, tmp_path, progress="off", threads=1)
