@@ -10,7 +10,7 @@ from nvil_repro.kernels.documents_decoder import ascend_decoder, decode
 from nvil_repro.kernels.documents_encoder import ascend_words, close_rows, encode, meet, open_rows
 from nvil_repro.kernels.jit import entry, jit
 from nvil_repro.kernels.nvil import signals_of
-from nvil_repro.kernels.passes import ascend_inference, ascend_layer, draw, explain, infer
+from nvil_repro.kernels.passes import ascend_inference, ascend_layer, draw, explain, infer, weigh
 from nvil_repro.kernels.products import affine
 
 
@@ -55,7 +55,7 @@ def run_documents(text, uniforms, net, how, keep, s, rows, mean, variance, objec
             _shrink(net.model[i].value, keep, rule.centre)
             ascend_layer(i, net.model[i], s, nothing, how.rates[0], rule)
         for i in range(layers):
-            _scale(s.q_errors[i], used[i])
+            weigh(s.q_errors[i], used[i])
             if input_baseline:
                 baseline_backward(s.hidden[i], used[i], net.output[i], how.rates[2], rule)
         lowest = net.inference[0]
@@ -85,13 +85,6 @@ def _bound_per_word(lengths, log_p, log_q):
             bound += log_p[i, b] - log_q[i, b]
         objective += bound / lengths[b]
     return objective / len(lengths)
-
-
-@jit
-def _scale(errors, used):
-    for b in range(errors.shape[0]):
-        for j in range(errors.shape[1]):
-            errors[b, j] *= used[b]
 
 
 @jit

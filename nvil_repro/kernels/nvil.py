@@ -9,7 +9,7 @@ import numpy as np
 from nvil_repro.kernels.ascent import rule_at, update
 from nvil_repro.kernels.baseline import baseline_backward, baseline_values
 from nvil_repro.kernels.jit import entry, jit
-from nvil_repro.kernels.passes import ascend_inference, ascend_model, explain, infer, show
+from nvil_repro.kernels.passes import ascend_inference, ascend_model, explain, infer, show, weigh
 from nvil_repro.kernels.products import affine
 
 
@@ -38,9 +38,7 @@ def run_nvil(x, uniforms, net, how, s, dream, mean, variance, bounds, begin, end
         ascend_model(net.model, s, nothing, how.rates[0], rule)
         for i in range(layers):
             about = net.centre if i == 0 else nothing
-            for b in range(batch):
-                for j in range(s.q_errors[i].shape[1]):
-                    s.q_errors[i][b, j] *= used[i, b]
+            weigh(s.q_errors[i], used[i])
             ascend_inference(i, about, net.inference[i], s, how.rates[1], rule)
             if input_baseline:
                 baseline_backward(s.hidden[i], used[i], net.output[i], how.rates[2], rule)
