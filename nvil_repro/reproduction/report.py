@@ -166,18 +166,17 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         net = (row.dataset, row.model, row.dims, row.protocol, row.variant, row.method)
-        factor = row.note if row.metric == SEARCH else ""
-        groups.setdefault((row.split, row.metric, *net, factor), []).append(row)
+        groups.setdefault((row.split, row.metric, *net, _apart(row)), []).append(row)
     several = len({row.dataset for row in rows}) > 1
     lines = []
-    for (split, metric, dataset, model, dims, protocol, variant, method, factor), group in groups.items():
+    for (split, metric, dataset, model, dims, protocol, variant, method, apart), group in groups.items():
         summary, form = summarise(group), ".2f" if metric in NATS else ".3g"
         last = max(group, key=lambda row: row.updates or 0)
         label = (LABELS[variant],) if variant in LABELS else (method, variant)
         lines.append(
             Line(
                 network=f"{model} {dims}".strip() + f", {dataset}" * several,
-                variant=", ".join(filter(None, (*label, factor))),
+                variant=", ".join(filter(None, (*label, apart))),
                 protocol=protocol or "–",
                 metric=f"{SPLITS.get(split, split)} {metric.replace('_', ' ')}".strip(),
                 value="diverged" if summary.mean is None else show(summary.mean, form),
@@ -188,6 +187,13 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
             )
         )
     return lines
+
+
+def _apart(row: Row) -> str:
+    """What else must agree for a mean over seeds to mean something: a factor of the rates; nothing does for Z."""
+    if row.metric == SEARCH:
+        return row.note
+    return f"seed {row.seed}" if row.metric == "log_z" and row.seed is not None else ""
 
 
 def _waiting(comparisons: Sequence[Comparison]) -> dict[str, list[str]]:

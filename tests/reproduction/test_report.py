@@ -71,6 +71,18 @@ def test_models_without_a_seed_name_none(filled: Path, row: MakeRow) -> None:
     assert "<dt>Seeds</dt><dd>9, 10</dd>" in render(filled, "quick")
 
 
+@pytest.mark.parametrize(("metric", "lines"), [("bound", 1), ("log_z", 2)])
+def test_seeds_are_averaged_but_for_the_partition_functions_of_different_nets(
+    filled: Path, row: MakeRow, metric: str, lines: int
+) -> None:
+    path = filled / "results" / "quick" / "variance_reduction.csv"
+    write_results(path, [row(metric=metric, seed=seed, value=100.0 + seed) for seed in (0, 1)])
+    page = render(filled, "quick")
+    assert f"At the end of training: {lines} numbers" in page
+    assert ('<td class="n">100.50</td>' in page) == (lines == 1)
+    assert (", seed 1" in page) == (lines == 2)
+
+
 def test_it_asks_nothing_of_the_network(filled: Path) -> None:
     page = render(filled, "quick")
     assert not re.search(r'(src|href)="(https?:)?//', page)
