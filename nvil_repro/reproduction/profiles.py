@@ -209,7 +209,6 @@ EXPERIMENTS = {
                 "paper": replace(
                     _table_2,
                     models=tuple(m for m in _SBNS if m != "SBN 200-200"),
-                    protocols=("improved",),  # Still to follow: "balanced", Table 1's.
                     **_PAPER,
                 ),
             },

@@ -31,9 +31,6 @@ PROTOCOLS = {
     "quick": Protocol("sgd", rate=3e-3, inference_rate=6e-4, wake_sleep_rate=1e-3),
     # The literal one, the rates of each variant times a factor of its own; see `VarianceReduction.factors`.
     "tuned": Protocol("sgd", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=1e-4),
-    "improved": Protocol(
-        "momentum", rate=3e-4, inference_rate=6e-5, wake_sleep_rate=3e-4, centre=0.5, hold=0.0
-    ),
     # An inference network that learns as fast as the model, and rates that stay up for longer.
     "balanced": Protocol(
         "momentum", rate=3e-4, inference_rate=3e-4, wake_sleep_rate=3e-4, centre=0.5, hold=0.5

@@ -35,7 +35,7 @@ Binarisation = Annotated[str, one_of("auto", "fixed", "pinned")]
 # The others' gradients are measured where the full method arrived.
 Variants = Annotated[tuple[str, ...], several(one_of(*VARIANTS), including="full")]
 Protocols = Annotated[tuple[str, ...], several(one_of(*PROTOCOLS))]
-TableProtocols = Annotated[tuple[str, ...], several(one_of("literal", "quick", "improved", "balanced"))]
+TableProtocols = Annotated[tuple[str, ...], several(one_of("literal", "quick", "balanced"))]
 Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN 200-500" (deepest first)'))]
 Columns = Annotated[tuple[str, ...], several(one_of(NVIL, WAKE_SLEEP), including=NVIL)]
 Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
@@ -63,7 +63,7 @@ class Quickstart:
 
     layers: Network
     updates: Count
-    protocol: Annotated[str, one_of("literal", "quick", "improved", "balanced")]
+    protocol: Annotated[str, one_of("literal", "quick", "balanced")]
     seed: Seed
     eval_every: Count
     bound_samples: BoundSamples

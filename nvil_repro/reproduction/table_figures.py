@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-WEIGHTS = {"balanced": 2.2, "improved": 2.2, "quick": 2.2, "": 2.2, "literal": 1.0}  # of a protocol's lines
-OPACITIES = {"balanced": 1.0, "improved": 1.0, "quick": 1.0, "": 1.0, "literal": 0.4}  # of its points
+WEIGHTS = {"balanced": 2.2, "quick": 2.2, "": 2.2, "literal": 1.0}  # of a protocol's lines
+OPACITIES = {"balanced": 1.0, "quick": 1.0, "": 1.0, "literal": 0.4}  # of its points
 
 
 def table_points(summary: pandas.DataFrame) -> Figure:

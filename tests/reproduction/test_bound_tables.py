@@ -64,16 +64,16 @@ def training(cells: dict[Cell, Any], *cell: Any) -> Any:
 
 def test_cells_are_models_by_columns_by_protocols_by_their_own_seeds(tmp_path: Path) -> None:
     run = make_run(
-        tmp_path, protocols=["improved", "literal"], passes=[100, 200], seeds=[[0, 1], [5]], evaluations=10
+        tmp_path, protocols=["balanced", "literal"], passes=[100, 200], seeds=[[0, 1], [5]], evaluations=10
     )
     cells = table_cells(run, 59_900)
     assert len(cells) == 2 * 2 * 3 + 2  # belief nets, and the mixture once for each first seed
     literal = training(cells, "SBN 3-2", "wake-sleep", "literal", 5)
     assert (literal.updates, literal.eval_every, literal.layers) == (599_000, 59_900, (2, 3))
     assert (literal.method, literal.rate, literal.decay_from) == ("wake-sleep", 1e-4, None)
-    improved = training(cells, "fDARN 3", "NVIL", "improved", 1)
-    assert (improved.updates, improved.decay_from, improved.seeds) == (299_500, 0, (1,))
-    assert improved.architecture == Architecture(prior=True)
+    balanced = training(cells, "fDARN 3", "NVIL", "balanced", 1)
+    assert (balanced.updates, balanced.decay_from, balanced.seeds) == (299_500, 149_750, (1,))
+    assert balanced.architecture == Architecture(prior=True)
     assert training(cells, "mixture of Bernoullis 4", "exact", "", 1).updates == 50
 
 
@@ -94,7 +94,7 @@ def test_tables_share_the_nets_they_have_in_common(tmp_path: Path) -> None:
 
 def test_an_entry_for_each_protocol(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"parameter passes = .* an entry for each of the protocols"):
-        make_run(tmp_path, protocols=["literal", "improved"])
+        make_run(tmp_path, protocols=["literal", "balanced"])
     with pytest.raises(ValueError, match=r'a name such as "SBN 200-500"'):
         make_run(tmp_path, models=["SBN 200-"])
 
@@ -153,7 +153,7 @@ def test_a_diverged_net_is_a_row_of_nan(run: Run, data: MnistSplits, tmp_path: P
 def made(row: Any, **changes: Any) -> Row:
     fields = {
         "experiment": "nvil_vs_wake_sleep",
-        "protocol": "improved",
+        "protocol": "balanced",
         "profile": "paper",
         "seconds": 120.0,
     }

@@ -51,7 +51,7 @@ def test_results_dir(tmp_path: Path) -> None:
         ({"updates": True}, "updates = True .bool."),
         ({"updates": -5}, "updates = -5"),
         ({"updates": float("nan")}, "updates = nan .float."),
-        ({"protocol": "litteral"}, 'protocol = .*expected one of "literal", "quick", "improved", "balanced"'),
+        ({"protocol": "litteral"}, 'protocol = .*expected one of "literal", "quick", "balanced"'),
         ({"test_cases": 20_000}, "test_cases = 20000 .int.: expected a whole number, from 2 to 10,000"),
         ({"bound_samples": 1}, "bound_samples = 1 .int.: expected a whole number, 2 or more"),
         (

@@ -34,7 +34,7 @@ def test_the_letter_of_the_paper() -> None:
 
 
 def test_rates_fall_from_the_fraction_that_is_held() -> None:
-    assert settings("improved").decay_from == 0
+    assert settings("balanced").decay_from == 50
     how = PROTOCOLS["literal"]._replace(hold=0.52)
     assert protocol_settings(how, (3,), updates=100, eval_every=10, seeds=(0,)).decay_from == 50
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("drawing")
 
 
 def table(row: Any, **changes: Any) -> list[Row]:
-    common = {"experiment": "nvil_vs_wake_sleep", "protocol": "improved", **changes}
+    common = {"experiment": "nvil_vs_wake_sleep", "protocol": "balanced", **changes}
     return [
         row(
             dims=dims,
