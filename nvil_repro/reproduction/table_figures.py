@@ -59,9 +59,10 @@ def _keys(columns: Sequence[str], protocols: Collection[str]) -> list[Line2D]:
     return [*keys, Line2D([], [], marker="o", fillstyle="none", label="importance-weighted", **plain)]
 
 
-def table_curves(rows: Sequence[Row], x: str = "updates", floor: float = -200.0) -> Figure:
+def table_curves(rows: Sequence[Row], x: str = "updates") -> Figure:
     """Validation bound of every net, a panel a model, a colour and dash each way to train, a width a protocol; a band
     for the range over seeds. `x` is "updates" (in thousands) or "seconds" (of training on one thread, in minutes, log).
+    The first tenth of a training may lie below the panel.
     """
     import seaborn
 
@@ -74,8 +75,10 @@ def table_curves(rows: Sequence[Row], x: str = "updates", floor: float = -200.0)
     table["network"] = table["model"] + " " + table["dims"]
     table["trained by"] = [trained_by(row) for row in chosen]
     unit, label = _AXES[x]
+    net = table.groupby(["network", "trained by", "protocol", "seed"], dropna=False)
+    late = table[table["updates"] >= net["updates"].transform("max") / 10]
     table[label] = table.groupby(["network", "trained by", "protocol", "updates"])[x].transform("mean") / unit
-    table = table[(table["value"] > floor) & (table[label] > 0)]
+    table = table[table[label] > 0]
     columns = [name for name in COLUMN_STROKES if name in set(table["trained by"])]
     grid = seaborn.relplot(
         table,
@@ -98,6 +101,7 @@ def table_curves(rows: Sequence[Row], x: str = "updates", floor: float = -200.0)
     )
     grid.set_titles("{col_name}")
     grid.set_axis_labels(label, "validation bound, nats")
+    grid.set(ylim=(late["value"].min() - 2, table["value"].max() + 2))
     if x == "seconds":
         for axes in grid.axes.flat:
             log_x_axis(axes)

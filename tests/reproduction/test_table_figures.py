@@ -47,6 +47,8 @@ def test_curves_have_a_panel_a_model(row: Any) -> None:
     figure = table_curves(table(row))
     assert [axes.get_title() for axes in figure.axes] == ["SBN 200", "SBN 200-200"]
     assert table_curves(table(row), "seconds").axes[0].get_xscale() == "log"
+    early = table(row)[0]._replace(updates=5, value=-500.0)
+    assert table_curves([early, *table(row)]).axes[0].get_ylim() == figure.axes[0].get_ylim() == (-112, -98)
     with pytest.raises(ValueError, match="no finite validation bounds"):
         table_curves(table(row)[2:3])
 
