@@ -9,12 +9,18 @@ from typing import Any
 
 from nvil_repro.files import write_atomic
 from nvil_repro.learning.nvil import LABELS
-from nvil_repro.reproduction import document_views, rbm_claims, table_views
+from nvil_repro.reproduction import (
+    continuous_claims,
+    continuous_figures,
+    document_views,
+    rbm_claims,
+    table_views,
+)
 from nvil_repro.reproduction.belief_nets import final_bounds
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.published import Published, read_published
-from nvil_repro.reproduction.results import Row, read_profile
+from nvil_repro.reproduction.results import Row, frame, read_profile
 
 BEGIN, END = "<!-- written by make readme from results/paper -->", "<!-- end of what make readme writes -->"
 
@@ -114,11 +120,31 @@ def _machine_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
     return _markdown((*header, "log p(0)", "updates", "minutes"), lines)
 
 
+def _latents_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
+    tests = frame(row for row in rows if row.split == "test")
+    groups = tests.groupby(["model", "variant", "metric"], sort=False)["value"]
+    spread = groups.max() - groups.min()
+    lines = [
+        (
+            model,
+            continuous_figures.ALL[variant].label,
+            _number(-line["bound"], ".1f"),
+            _number(spread[model, variant, "bound"], ".1f"),
+            _number(-line["importance_weighted"], ".1f"),
+            f"{tests[(tests['model'] == model) & (tests['variant'] == variant)]['seed'].nunique()}",
+        )
+        for (model, variant), line in continuous_claims.test_table(rows).iterrows()
+    ]
+    return _markdown(("net", "estimator", "test bound", "spread", "importance-weighted", "seeds"), lines)
+
+
 TABLES: Mapping[str, Callable[[Sequence[Row], Sequence[Published]], str]] = {
+    "quickstart": _bound_table,
     "variance_reduction": _figure_1,
     "nvil_vs_wake_sleep": _bound_table,
     "autoregressive_inference": _bound_table,
     "document_perplexity": _document_table,
+    "continuous_latents": _latents_table,
     "rbm_training": _machine_table,
 }
 

@@ -77,12 +77,25 @@ def test_tables_by_experiment(row: Any) -> None:
             for variant, value in (("", -100.0), ("AIS", -99.0), ("reverse", -101.0))
         ),
         machine(metric="log_p_empty", variant="", value=-2.5),
+        *(
+            row(
+                experiment="continuous_latents",
+                model="bits",
+                variant="full",
+                metric=metric,
+                seed=s,
+                value=v - s,
+            )
+            for metric, v in (("bound", -100.0), ("importance_weighted", -90.0))
+            for s in (0, 1)
+        ),
         document(model="unigram", dims="", variant="exact", value=1320.0),
         document(model="SBN", dims="50", variant="bound", value=990.0, protocol="improved", method="NVIL"),
     ]
     text = tables(rows, read_published())
     assert "| SBN 200 | NVIL | improved | 113.1 | 112.3 ± 0.2 | -0.8 | – | – ± – | 50k | 10 | 1 |" in text
     assert "| No baselines & no VN | -113.0 |" in text
+    assert "| bits | Baseline, IDB, & VN | 100.5 | 1.0 | 90.5 | 2 |" in text
     assert "| 20news | SBN 50 | improved | bound | 909 | 990 ± 8 | – | 0.681 | 0.750 | – | – | 1 |" in text
     assert (
         "| RBM 500 | CD3 | -105.5 | -100.0 ± 0.2 | bracket | -101.8 | -98.2 | – ± – | -2.50 | 50k | 10 |"
