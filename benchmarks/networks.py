@@ -22,7 +22,7 @@ def table_works(data: Bits) -> dict[str, Work]:
     """Two seeds each, the full method where it is NVIL."""
     nvil = Work(data, variants=("full",), seeds=(0, 1), chunk=CHUNK)
     return {
-        "SBN 200-200-500, NVIL": replace(nvil, layers=(200, 200, 500)),
+        "SBN 200-200-500, NVIL": replace(nvil, layers=(500, 200, 200)),
         "SBN 200-200, wake-sleep": replace(nvil, method="wake-sleep", variants=("",)),
         "fDARN 200, NVIL": replace(nvil, layers=(200,), architecture=FDARN),
         "fDARN 500, NVIL": replace(nvil, layers=(500,), architecture=FDARN),
