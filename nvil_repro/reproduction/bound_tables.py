@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.models.belief_net import Architecture
+from nvil_repro.reproduction.cells import Cell, bound_cells, cell_hash, kept_rows, passes_of, without_kept
 from nvil_repro.reproduction.measurements import (
     Bounds,
     Likelihood,
@@ -30,42 +31,17 @@ INFERENCE = ("factorial", "autoregressive")  # the inference networks of Table 2
 ROUND = 50  # lengths of runs are multiples of this many updates
 
 
-class Cell(NamedTuple):
-    """One trained net: a row and column of a table, a protocol and a seed."""
-
-    model: str
-    column: str
-    protocol: str
-    seed: int
-
-
 def table_cells(run: Run, cases: int) -> dict[Cell, Measurement]:
-    """Every net of the run's table, for `cases` training cases.
-
-    A mixture or NADE has one column, its exact likelihood, and is trained in one way of its own, under whatever
-    protocol comes first: by no more passes and the same seeds.
-    """
-    s = run.settings
-    cells: dict[Cell, Measurement] = {}
-    for protocol, passes, seeds in zip(s.protocols, s.passes, s.seeds, strict=True):
-        for model in s.models:
-            exact = parse_model(model)[0] in OWN_PASSES
-            if exact and protocol != s.protocols[0]:
-                continue
-            for column in (LIKELIHOOD,) if exact else s.columns:
-                for seed in seeds:
-                    cell = Cell(model, column, "" if exact else protocol, seed)
-                    measurement = _likelihood if exact else _bounds
-                    cells[cell] = measurement(run, cell, passes, cases)
-    return cells
-
-
-OWN_PASSES = {"mixture of Bernoullis": 50, "NADE": 20}
+    """Every net of the run's table, for `cases` training cases."""
+    measurements: dict[Cell, Measurement] = {}
+    for cell in bound_cells(run.settings):
+        measurement = _bounds if cell.protocol else _likelihood
+        measurements[cell] = measurement(run, cell, passes_of(run.settings, cell), cases)
+    return measurements
 
 
 def _likelihood(run: Run, cell: Cell, passes: int, cases: int) -> Likelihood:
     kind, (units,) = parse_model(cell.model)
-    passes = min(passes, OWN_PASSES[kind])
     training: MixtureSettings | NadeSettings
     if kind == "NADE":
         batch = NadeSettings().batch_size
@@ -103,24 +79,32 @@ def architecture(kind: str, column: str = NVIL) -> Architecture:
     return Architecture(kind in ("fDARN", "DARN"), kind == "DARN", column == AUTOREGRESSIVE)
 
 
-def train_table(run: Run, data: MnistSplits) -> dict[Cell, Measured]:
-    """Train and measure every net of the table, as many at a time as there are threads.
+def train_table(run: Run, data: MnistSplits) -> dict[Cell, Measured | None]:
+    """Train and measure every net of the table, as many at a time as there are threads; None where `run.keep` has its
+    rows and the net is not here.
 
     An interrupted run goes on from its last checkpoints.
     """
     jobs = {}
-    for cell, m in table_cells(run, len(data.train)).items():
+    cells = table_cells(run, len(data.train))
+    for cell, m in cells.items():
         label = f"{cell.model}, {cell.column}, {cell.protocol}, seed {cell.seed}".replace(" , ", " ")
         folder = run_folder(run, data.dataset, label, m.training, m.module)
         jobs[cell] = Job(
             train_and_measure, m, folder, label, m.training.updates, m.multiply_adds, measured_file(m)
         )
-    return train_together(jobs, data)
+    trained = train_together(without_kept(run, jobs, [data.dataset]), data)
+    return {cell: trained.get(cell) for cell in cells}
 
 
-def table_rows(run: Run, nets: Mapping[Cell, Measured], data: MnistSplits) -> Iterator[Row]:
-    """The validation numbers of every net along its training, and its test numbers."""
-    for cell, (result, test) in nets.items():
+def table_rows(run: Run, nets: Mapping[Cell, Measured | None], data: MnistSplits) -> Iterator[Row]:
+    """The validation numbers of every net along its training, and its test numbers; of None the rows that are kept."""
+    kept = kept_rows(run, [data.dataset])
+    for cell, measured in nets.items():
+        if measured is None:
+            yield from kept[cell]
+            continue
+        result, test = measured
         row = _rows_of(run, cell, data.dataset)
         for point in result.history:
             if point["split"] == "valid":
@@ -143,4 +127,5 @@ def _rows_of(run: Run, cell: Cell, dataset: str) -> Callable[..., Row]:
     return partial(
         result_row, run, dataset=dataset, model=kind, layers=layers, method=method, variant=variant,
         protocol=cell.protocol, seed=cell.seed, threads=1,
+        settings_hash=cell_hash(run.experiment, run.settings, cell),
     )  # fmt: skip

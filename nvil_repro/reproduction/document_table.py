@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from nvil_repro.data.corpora import load_corpus
 from nvil_repro.data.counts import Corpus, Counts
@@ -13,6 +13,15 @@ from nvil_repro.data.rcv1 import load_rcv1
 from nvil_repro.evaluation.documents import score_unigram
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.models.unigram import unigram
+from nvil_repro.reproduction.cells import (
+    BELIEF_NETS,
+    DocumentCell,
+    cell_hash,
+    document_cells,
+    kept_rows,
+    passes_of,
+    without_kept,
+)
 from nvil_repro.reproduction.document_systems import (
     PER_DOCUMENT,
     BeliefNetSystem,
@@ -36,17 +45,7 @@ from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.replicated_softmax import ReplicatedSoftmaxSettings
 from nvil_repro.training.together import Job, train_together
 
-BELIEF_NETS = ("SBN", "fDARN")
 HEADLINES = {"SBN": "bound", "fDARN": "bound", "DocNADE": "exact"}  # the others': estimate
-
-
-class Cell(NamedTuple):
-    """One trained system: a row and column of the table, a protocol and a seed."""
-
-    corpus: str
-    system: str
-    protocol: str
-    seed: int
 
 
 def load(name: str) -> Corpus:
@@ -79,25 +78,17 @@ def _some(counts: Counts, most: int, name: str) -> Counts:
     return counts.take(stream(0, name).permutation(counts.documents)[:most])
 
 
-def table_cells(run: Run, corpora: Mapping[str, Corpus]) -> dict[Cell, System]:
+def table_cells(run: Run, corpora: Mapping[str, Corpus]) -> dict[DocumentCell, System]:
     """Every system of the run's table that is trained."""
-    s = run.settings
-    systems = [system for system in s.systems if system != UNIGRAM]
-    cells: dict[Cell, System] = {}
-    for name, corpus in corpora.items():
-        for system in systems:
-            if parse_model(system)[0] not in BELIEF_NETS:
-                for seed in s.seeds[0]:
-                    cells[Cell(name, system, "", seed)] = _other(run, system, seed, corpus)
-                continue
-            for protocol, passes, seeds in zip(s.protocols, s.passes, s.seeds, strict=True):
-                for seed in seeds:
-                    cell = Cell(name, system, protocol, seed)
-                    cells[cell] = _belief_net(run, cell, passes, corpus)
-    return cells
+    systems: dict[DocumentCell, System] = {}
+    for cell in document_cells(run.settings):
+        if cell.system != UNIGRAM:
+            system = _belief_net if cell.protocol else _other
+            systems[cell] = system(run, cell, passes_of(run.settings, cell), corpora[cell.corpus])
+    return systems
 
 
-def _belief_net(run: Run, cell: Cell, passes: int, corpus: Corpus) -> BeliefNetSystem:
+def _belief_net(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> BeliefNetSystem:
     s, (kind, layers), how = run.settings, parse_model(cell.system), DOCUMENT_PROTOCOLS[cell.protocol]
     chunk = DocumentSettings().chunk
     updates, eval_every = _schedule(passes, corpus, how.batch, chunk, s.evaluations)
@@ -106,7 +97,7 @@ def _belief_net(run: Run, cell: Cell, passes: int, corpus: Corpus) -> BeliefNetS
         layers=layers,
         updates=updates,
         architecture=Architecture(prior=kind == "fDARN"),
-        seeds=(cell.seed,),
+        seeds=_seeds(cell),
         optimiser=Optimiser(how.optimiser, centre=how.centre),
         rate=how.rate,
         inference_rate=how.inference_rate,
@@ -121,22 +112,23 @@ def _belief_net(run: Run, cell: Cell, passes: int, corpus: Corpus) -> BeliefNetS
     return BeliefNetSystem(training, len(corpus.words), corpus.test.documents, *effort)
 
 
-def _other(run: Run, system: str, seed: int, corpus: Corpus) -> System:
-    """By the defaults of its settings, for no more than `other_passes`."""
-    s, (kind, (units,)), sizes = run.settings, parse_model(system), (len(corpus.words), corpus.test.documents)
+def _other(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> System:
+    """By the defaults of its settings."""
+    s, (kind, (units,)) = run.settings, parse_model(cell.system)
+    sizes = len(corpus.words), corpus.test.documents
     usual: dict[str, DocNadeSettings | ReplicatedSoftmaxSettings | LdaSettings]
     usual = {
         "DocNADE": DocNadeSettings(),
         "Replicated softmax": ReplicatedSoftmaxSettings(),
         "LDA": LdaSettings(),
     }
-    updates = min(s.other_passes, OWN_PASSES[kind]) * corpus.train.documents / usual[kind].batch_size
+    updates = passes * corpus.train.documents / usual[kind].batch_size
     every = max(1, round(updates / s.evaluations))
     length: dict[str, Any] = {
         "updates": every * s.evaluations,
         "eval_every": every,
         "chunk": every,
-        "seeds": (seed,),
+        "seeds": _seeds(cell),
     }
     if kind == "DocNADE":
         return DocNadeSystem(DocNadeSettings(units, **length), *sizes, s.orders)
@@ -145,7 +137,8 @@ def _other(run: Run, system: str, seed: int, corpus: Corpus) -> System:
     return ReplicatedSoftmaxSystem(ReplicatedSoftmaxSettings(units, **length), *sizes, s.chains, s.rungs)
 
 
-OWN_PASSES = {"LDA": 20, "DocNADE": 54, "Replicated softmax": 80}
+def _seeds(cell: DocumentCell) -> tuple[int, ...]:
+    return () if cell.seed is None else (cell.seed,)
 
 
 def _schedule(passes: int, corpus: Corpus, batch: int, chunk: int, evaluations: int) -> tuple[int, int]:
@@ -154,12 +147,13 @@ def _schedule(passes: int, corpus: Corpus, batch: int, chunk: int, evaluations: 
     return updates, max(1, round(updates / evaluations / chunk)) * chunk
 
 
-def train_table(run: Run, corpora: Mapping[str, Corpus]) -> dict[Cell, Measured]:
-    """Train and measure every system, corpus by corpus, as many at a time as there are threads.
+def train_table(run: Run, corpora: Mapping[str, Corpus]) -> dict[DocumentCell, Measured | None]:
+    """Train and measure every system, corpus by corpus, as many at a time as there are threads; None where `run.keep`
+    has its rows and the system is not here.
 
     An interrupted run goes on from its last checkpoints.
     """
-    cells, measured = table_cells(run, corpora), dict[Cell, Measured]()
+    cells, trained = table_cells(run, corpora), dict[DocumentCell, Measured]()
     for name, corpus in corpora.items():
         jobs = {}
         for cell, system in cells.items():
@@ -170,37 +164,46 @@ def train_table(run: Run, corpora: Mapping[str, Corpus]) -> dict[Cell, Measured]
                 jobs[cell] = Job(
                     train_and_measure, system, folder, label, updates, system.multiply_adds, product
                 )
-        measured |= train_together(jobs, corpus)
-    return measured
+        trained |= train_together(without_kept(run, jobs, [corpus.dataset]), corpus)
+    return {cell: trained.get(cell) for cell in cells}
 
 
-def table_rows(run: Run, systems: Mapping[Cell, Measured], corpora: Mapping[str, Corpus]) -> Iterator[Row]:
-    """The unigram model's numbers; of every other system the validation numbers along its training and the test's."""
-    for name, corpus in corpora.items():
-        if UNIGRAM in run.settings.systems:
+def table_rows(
+    run: Run, systems: Mapping[DocumentCell, Measured | None], corpora: Mapping[str, Corpus]
+) -> Iterator[Row]:
+    """The unigram model's numbers; of every other system the validation numbers along its training and the test's; of
+    None the rows that are kept.
+    """
+    kept = kept_rows(run, [corpus.dataset for corpus in corpora.values()])
+    for cell in document_cells(run.settings):
+        corpus = corpora[cell.corpus]
+        row = _rows_of(run, cell, corpus.dataset)
+        if cell.system == UNIGRAM:
             scores = score_unigram(unigram(corpus.train), corpus.test)
-            plain = partial(result_row, run, dataset=corpus.dataset, model=UNIGRAM, layers=(), method="")
-            yield from _test_rows(plain, perplexities(scores, corpus))
-        for cell, (result, test) in systems.items():
-            if cell.corpus == name:
-                row = _rows_of(run, cell, corpus.dataset)
-                yield from _curve(row, result.history)
-                common: dict[str, Any] = {"updates": result.updates, "seconds": result.seconds}
-                yield from _test_rows(partial(row, **common), test)
-                if not test:
-                    note = f"diverged at update {min(result.diverged.values())}"
-                    kind = HEADLINES.get(parse_model(cell.system)[0], "estimate")
-                    yield row(
-                        metric=PER_DOCUMENT, variant=kind, split="test", value=math.nan, note=note, **common
-                    )
+            yield from _test_rows(row, perplexities(scores, corpus))
+        elif cell in systems:
+            measured = systems[cell]
+            yield from kept[cell] if measured is None else _system_rows(row, cell, measured)
 
 
-def _rows_of(run: Run, cell: Cell, dataset: str) -> Callable[..., Row]:
+def _system_rows(row: Callable[..., Row], cell: DocumentCell, measured: Measured) -> Iterator[Row]:
+    result, test = measured
+    yield from _curve(row, result.history)
+    common: dict[str, Any] = {"updates": result.updates, "seconds": result.seconds}
+    yield from _test_rows(partial(row, **common), test)
+    if not test:
+        note = f"diverged at update {min(result.diverged.values())}"
+        kind = HEADLINES.get(parse_model(cell.system)[0], "estimate")
+        yield row(metric=PER_DOCUMENT, variant=kind, split="test", value=math.nan, note=note, **common)
+
+
+def _rows_of(run: Run, cell: DocumentCell, dataset: str) -> Callable[..., Row]:
     kind, layers = parse_model(cell.system)
     method = NVIL if kind in BELIEF_NETS else ""
     return partial(
         result_row, run, dataset=dataset, model=kind, layers=layers, method=method, protocol=cell.protocol,
-        seed=cell.seed, threads=1,
+        seed=cell.seed, threads=None if cell.system == UNIGRAM else 1,
+        settings_hash=cell_hash(run.experiment, run.settings, cell),
     )  # fmt: skip
 
 

@@ -17,10 +17,10 @@ from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.models.docnade import DocNade
 from nvil_repro.models.lda import Lda, topics
 from nvil_repro.models.replicated_softmax import ReplicatedSoftmax
+from nvil_repro.reproduction.cells import BELIEF_NETS, DocumentCell
 from nvil_repro.reproduction.document_systems import LOG_Z, PER_CORPUS, PER_DOCUMENT
-from nvil_repro.reproduction.document_table import Cell
 from nvil_repro.reproduction.measurements import Measured
-from nvil_repro.reproduction.naming import UNIGRAM
+from nvil_repro.reproduction.naming import UNIGRAM, parse_model
 from nvil_repro.reproduction.published import Published
 from nvil_repro.reproduction.results import Row
 
@@ -183,9 +183,12 @@ def _net(row: Row) -> tuple[Any, ...]:
 
 
 def top_words(
-    systems: Mapping[Cell, Measured], corpora: Mapping[str, Corpus], units: int = 5, count: int = 8
+    systems: Mapping[DocumentCell, Measured | None],
+    corpora: Mapping[str, Corpus],
+    units: int = 5,
+    count: int = 8,
 ) -> pandas.DataFrame:
-    """The words of the largest weights of the first units (topics) of each corpus's systems, their first nets."""
+    """The words of the largest weights of the first units (topics) of each corpus's systems, their first nets here."""
     import pandas
 
     lines = []
@@ -216,19 +219,25 @@ def word_weights(net: Any) -> NDArray[np.float64]:
 
 
 def nearest_documents(
-    net: BeliefNet, corpus: Corpus, documents: Sequence[int], count: int = 2, words: int = 6
+    systems: Mapping[DocumentCell, Measured | None],
+    corpora: Mapping[str, Corpus],
+    documents: Sequence[int],
+    count: int = 2,
+    words: int = 6,
 ) -> pandas.DataFrame:
-    """For test documents, the training documents whose units' probabilities under Q have the smallest angle to theirs,
-    each told by its most telling words.
+    """For test documents, the training documents whose units' probabilities under the Q of the first belief network
+    here have the smallest angle to theirs, each told by its most telling words. Empty without a belief network.
     """
     import pandas
 
-    codes, wanted = _codes(net, corpus.train), _codes(net, corpus.test.take(np.asarray(documents)))
-    angles = wanted @ codes.T
     lines = []
-    for document, row in zip(documents, np.argsort(-angles, axis=1, kind="stable")[:, :count], strict=True):
-        near = [_telling(corpus, corpus.train, n, words) for n in row]
-        lines.append((_telling(corpus, corpus.test, document, words), *near))
+    if (first := first_net(systems)) is not None:
+        net, corpus = first[1], corpora[first[0].corpus]
+        codes, wanted = _codes(net, corpus.train), _codes(net, corpus.test.take(np.asarray(documents)))
+        nearest = np.argsort(-(wanted @ codes.T), axis=1, kind="stable")[:, :count]
+        for document, row in zip(documents, nearest, strict=True):
+            near = [_telling(corpus, corpus.train, n, words) for n in row]
+            lines.append((_telling(corpus, corpus.test, document, words), *near))
     names = ["test document", *(f"nearest {i}" for i in range(1, count + 1))]
     return pandas.DataFrame(lines, columns=names)
 
@@ -252,19 +261,15 @@ def _telling(corpus: Corpus, counts: Counts, document: int, words: int) -> str:
     return ", ".join(corpus.words[w] for w in one.words[order])
 
 
-def _firsts(systems: Mapping[Cell, Measured]) -> list[tuple[Cell, Any]]:
-    """Each corpus's and system's net, best on validation, of its first protocol and seed."""
-    first: dict[tuple[str, str], tuple[Cell, Any]] = {}
+def _firsts(systems: Mapping[DocumentCell, Measured | None]) -> list[tuple[DocumentCell, Any]]:
+    """Each corpus's and system's net, best on validation, of its first protocol and seed that is here."""
+    first: dict[tuple[str, str], tuple[DocumentCell, Any]] = {}
     for cell, measured in systems.items():
-        first.setdefault((cell.corpus, cell.system), (cell, measured.result.best.net))
+        if measured is not None:
+            first.setdefault((cell.corpus, cell.system), (cell, measured.result.best.net))
     return list(first.values())
 
 
-def first_net(
-    systems: Mapping[Cell, Measured], corpus: str, kinds: tuple[str, ...] = ("SBN", "fDARN")
-) -> BeliefNet:
-    """The first belief network of a corpus. Errors: `ValueError` if none was trained."""
-    for cell, net in _firsts(systems):
-        if cell.corpus == corpus and cell.system.startswith(kinds):
-            return net
-    raise ValueError(f"no belief network was trained on {corpus}: add one, such as SBN 50, to systems")
+def first_net(systems: Mapping[DocumentCell, Measured | None]) -> tuple[DocumentCell, BeliefNet] | None:
+    """The first belief network that is here, if any."""
+    return next(((c, net) for c, net in _firsts(systems) if parse_model(c.system)[0] in BELIEF_NETS), None)

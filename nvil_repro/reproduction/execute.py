@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nvil_repro.reproduction.experiment import PROFILES, Experiment
+from nvil_repro.reproduction.notebook import parameter_names
 from nvil_repro.reproduction.profiles import known_experiment, known_profile
 from nvil_repro.reproduction.project import project_root
 
@@ -108,6 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("experiment")
     parser.add_argument("--profile", required=True, help=", ".join(PROFILES))
     parser.add_argument("--results", required=True, type=Path, help="folder of the results")
+    parser.add_argument("--keep", type=Path, help="folder of results whose rows a table keeps")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
     experiment, profile = known_experiment(args.experiment), known_profile(args.profile)
@@ -118,6 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
     _end_with_parent()
     results = _from_here(args.results)
     values = {"profile": profile, "results_dir": str(results)}
+    if args.keep is not None and "keep" in parameter_names(experiment):
+        values["keep"] = str(_from_here(args.keep))
     started = time.monotonic()
     try:
         source = _from_here(project_root() / "notebooks" / experiment.notebook)

@@ -21,21 +21,41 @@ if TYPE_CHECKING:
     from nvil_repro.reproduction.notebook import Run
 
 
-def save_figure(figure: Figure, name: str, run: Run) -> Path:
-    """Save `figure` as SVG and PNG in the run's `figures` folder; returns the SVG's path.
+def save_figure(figure: Figure | None, name: str, run: Run) -> Path:
+    """Save `figure` as SVG and PNG in the run's `figures` folder; returns the SVG's path. None, where the nets it would
+    show are not here: the picture in the folder `run.keep` is taken over and shown.
 
-    Errors: `ValueError` if the experiment declares no figure `name`.
+    Errors: `ValueError` if the experiment declares no figure `name`, or there is nothing to show.
     """
     declared = [entry.name for entry in run.experiment.figures]
     if name not in declared:
         raise ValueError(f'{run.experiment.name} has no figure "{name}"; declared: {", ".join(declared)}')
-    folder = run.results_dir / "figures"
+    pictures = _kept_pictures(name, run) if figure is None else _drawn_pictures(figure)
+    for kind, picture in pictures.items():
+        path = write_atomic(run.results_dir / "figures" / f"{name}.{kind}", picture)
+    return path
+
+
+def _drawn_pictures(figure: Figure) -> dict[str, bytes]:
+    pictures = {}
     for kind in ("png", "svg"):
         picture = io.BytesIO()
         metadata = {"Date": None} if kind == "svg" else {}
         figure.savefig(picture, format=kind, bbox_inches="tight", facecolor="white", metadata=metadata)
-        path = write_atomic(folder / f"{name}.{kind}", picture.getvalue())
-    return path
+        pictures[kind] = picture.getvalue()
+    return pictures
+
+
+def _kept_pictures(name: str, run: Run) -> dict[str, bytes]:
+    from IPython.display import Image, display
+
+    paths = {} if run.keep is None else {k: run.keep / "figures" / f"{name}.{k}" for k in ("png", "svg")}
+    if not paths or not all(path.is_file() for path in paths.values()):
+        raise ValueError(
+            f"no net for the figure {name} is here, nor is the figure in the folder keep={run.keep}"
+        )
+    display(Image(paths["png"].read_bytes()))
+    return {kind: path.read_bytes() for kind, path in paths.items()}
 
 
 def learning_curves(

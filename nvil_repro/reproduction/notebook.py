@@ -21,6 +21,7 @@ from nvil_repro.reproduction.profiles import known_experiment
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.rules import Rule, one_of, rules_of
+from nvil_repro.reproduction.settings import BoundTable, DocumentTable
 
 CUSTOM = "-custom"
 _CHECKED = "_cells_with_checked_parameters"
@@ -36,13 +37,15 @@ class Run:
     """One execution of a notebook: what is run and where it goes.
 
     `settings` is the experiment's frozen settings class. `profile` is the profile's name, with "-custom"
-    appended when a parameter differs from it, so that such results never pass for the profile's.
+    appended when a parameter differs from it, so that such results never pass for the profile's. Rows that the
+    folder `keep` holds of the same settings need not be computed again, see `cells`.
     """
 
     experiment: Experiment
     profile: str
     settings: Any
     results_dir: Path
+    keep: Path | None = None
 
     @property
     def settings_hash(self) -> str:
@@ -50,9 +53,11 @@ class Run:
         return run_hash(self.experiment, self.settings)
 
 
-def run_hash(experiment: Experiment, settings: Any) -> str:
-    """The settings hash of result rows; a protocol counts with the rates it stands for."""
-    values = asdict(settings)
+def run_hash(experiment: Experiment, settings: Any, **changes: Any) -> str:
+    """The settings hash of result rows, given what of the settings they have otherwise; a protocol counts with the
+    rates it stands for.
+    """
+    values = asdict(settings) | changes
     protocols = values.get("protocols") or [values[name] for name in ("protocol",) if name in values]
     known = getattr(settings, "known_protocols", PROTOCOLS)
     rates = {name: known[name]._asdict() for name in protocols}
@@ -66,7 +71,7 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
     """
     entry = known_experiment(experiment)
     rules = rules_of(type(entry.profiles[PROFILES[0]]))
-    allowed = ("profile", *rules, "results_dir")
+    allowed = parameter_names(entry)
     for name in sorted(_given(namespace) - set(allowed)):
         raise ParameterError(f'unknown parameter "{name}" of {experiment}; allowed: {", ".join(allowed)}')
     if "profile" not in namespace:
@@ -79,10 +84,18 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
     changes = {name: _read(name, rules[name], value) for name, value in given.items()}
     settings = replace(entry.profiles[profile], **changes)
     label = profile if settings == entry.profiles[profile] else profile + CUSTOM
-    run = Run(entry, label, settings, _results_dir(namespace.get("results_dir"), label))
+    keep = _kept_folder(namespace.get("keep"), entry)
+    run = Run(entry, label, settings, _results_dir(namespace.get("results_dir"), label), keep)
     if "In" in namespace:
         namespace[_CHECKED] = len(namespace["In"])
     return run
+
+
+def parameter_names(experiment: Experiment) -> tuple[str, ...]:
+    """In the order in which its notebook declares them; only a table can keep some of its rows."""
+    settings = type(experiment.profiles[PROFILES[0]])
+    keep = ("keep",) if issubclass(settings, (BoundTable, DocumentTable)) else ()
+    return ("profile", *rules_of(settings), *keep, "results_dir")
 
 
 def _read(name: str, rule: Rule, value: Any) -> Any:
@@ -101,6 +114,17 @@ def _results_dir(given: Any, label: str) -> Path:
         raise ParameterError(
             f"parameter results_dir = {given!r} ({type(given).__name__}): expected a folder's path, or None "
             "for results/<profile> of the project"
+        )
+    return Path(given).resolve()
+
+
+def _kept_folder(given: Any, experiment: Experiment) -> Path | None:
+    if given is None:
+        return None
+    if not isinstance(given, (str, Path)) or not (Path(given) / f"{experiment.name}.csv").is_file():
+        raise ParameterError(
+            f"parameter keep = {given!r} ({type(given).__name__}): expected a folder of results with "
+            f"{experiment.name}.csv in it, or None to compute everything"
         )
     return Path(given).resolve()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nvil_repro.files import write_atomic
+from nvil_repro.reproduction.cells import expected_hashes
 from nvil_repro.reproduction.compare import (
     NOT_RUN,
     Comparison,
@@ -22,7 +23,6 @@ from nvil_repro.reproduction.compare import (
 )
 from nvil_repro.reproduction.experiment import PROFILES, Experiment
 from nvil_repro.reproduction.naming import SEARCH
-from nvil_repro.reproduction.notebook import run_hash
 from nvil_repro.reproduction.profiles import EXPERIMENTS, known_profile
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.results import ResultsError, Row, read_profile
@@ -120,7 +120,7 @@ def caveats(rows: Sequence[Row], profile: str) -> list[str]:
         )
     for experiment in EXPERIMENTS.values():
         hashes = {row.settings_hash for row in rows if row.experiment == experiment.name}
-        if hashes - {run_hash(experiment, experiment.profiles[profile])}:
+        if hashes - expected_hashes(experiment, experiment.profiles[profile]):
             said.append(
                 f"{experiment.name} was run with settings the {profile} profile no longer has; run it again."
             )
@@ -143,7 +143,11 @@ def _facts(rows: Sequence[Row]) -> dict[str, str]:
 def _section(folder: Path, experiment: Experiment, rows: Sequence[Row]) -> Section:
     notebook = folder / "notebooks" / experiment.notebook
     seeds = sorted({row.seed for row in rows if row.seed is not None})
-    facts = {"Settings": rows[0].settings_hash, "Seeds": ", ".join(map(str, seeds))}
+    settings = sorted({row.settings_hash for row in rows})
+    facts = {
+        "Settings": settings[0] if len(settings) == 1 else f"{len(settings)}, in the rows",
+        "Seeds": ", ".join(map(str, seeds)),
+    }
     if (seconds := _wall_time(notebook)) is not None:
         facts = {"Last sitting": duration(seconds), **facts}
     pictures = [

@@ -73,9 +73,10 @@ def result_row(
     note: str = "",
     device: str = "cpu",
     threads: int | None = None,
+    settings_hash: str | None = None,
 ) -> Row:
     """A row of `run` with the provenance of this process. `layers`: h^1 first. Numbers may be 0-dim tensors.
-    `threads`, those that trained, are torch's unless given.
+    `threads`, those that trained, are torch's unless given, and `settings_hash` the run's.
 
     Errors: `ValueError` if the value is not finite and no note says why.
     """
@@ -102,7 +103,7 @@ def result_row(
         n=_maybe(int, n),
         seconds=_maybe(float, seconds),
         profile=run.profile,
-        settings_hash=run.settings_hash,
+        settings_hash=settings_hash or run.settings_hash,
         note=note,
         **made,
     )

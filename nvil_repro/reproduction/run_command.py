@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)} (default: quick)")
     parser.add_argument("--cores", default="all", help="how many cores to use (default: all)")
+    parser.add_argument(
+        "--keep", type=Path, help="another folder of results, whose rows tables need not compute again"
+    )
     parser.add_argument("--force", action="store_true", help="run again what is up to date")
 
 
@@ -37,10 +40,12 @@ def main(args: argparse.Namespace) -> int:
         if not (notebook := root / "notebooks" / known_experiment(name).notebook).is_file():
             raise FileNotFoundError(f"the notebook of {name} is missing: {notebook}")
     folder = results_folder(root, profile)
+    keep = None if args.keep is None else known_keep(args.keep, folder)
     log = folder / "workflow.log"
     with folder_lock(folder):
         print(f"Running {', '.join(names)}: {profile} profile, {cores} core{'s' * (cores > 1)}", flush=True)
-        command = [*snakemake_command(root, profile, names, cores), *(["--forceall"] if args.force else [])]
+        command = snakemake_command(root, profile, names, cores, keep)
+        command += ["--forceall"] if args.force else []
         if run_group(command, root, log):
             print(log.read_text(errors="replace").strip(), file=sys.stderr)
             print(
@@ -62,7 +67,20 @@ def known_cores(text: str) -> int:
     return int(text)
 
 
-def snakemake_command(root: Path, profile: str, names: Sequence[str], cores: int) -> list[str]:
+def known_keep(folder: Path, results: Path) -> Path:
+    """A folder of results other than the run's own, which the workflow empties. Errors: `ValueError`."""
+    folder = folder.resolve()
+    if not folder.is_dir() or folder == results.resolve():
+        raise ValueError(
+            f"--keep {folder}: expected a folder of results that is not {results} itself; make a copy of it "
+            f"and keep that"
+        )
+    return folder
+
+
+def snakemake_command(
+    root: Path, profile: str, names: Sequence[str], cores: int, keep: Path | None = None
+) -> list[str]:
     """The workflow's command line. The results folder has our own lock, which dies with its process."""
     command = [
         sys.executable,
@@ -74,7 +92,8 @@ def snakemake_command(root: Path, profile: str, names: Sequence[str], cores: int
         str(root),
     ]
     command += ["--cores", str(cores), "--nolock"]
-    return [*command, "--config", f"profile={profile}", f"experiments={','.join(names)}"]
+    config = [f"profile={profile}", f"experiments={','.join(names)}"]
+    return [*command, "--config", *config, *([] if keep is None else [f"keep={keep}"])]
 
 
 def run_group(command: Sequence[str], root: Path, log: Path) -> int:

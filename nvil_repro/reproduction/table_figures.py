@@ -114,12 +114,14 @@ _AXES = {
 }
 
 
-def galleries(pictures: Mapping[str, Any], title: str, signed: bool = False) -> Figure:
+def galleries(pictures: Mapping[str, Any], title: str, signed: bool = False) -> Figure | None:
     """A line of images [N, 28 * 28] beside each name: probabilities from white to ink or, `signed`, red positive and
-    blue negative on one scale.
+    blue negative on one scale. None of no pictures.
     """
     from matplotlib import pyplot
 
+    if not pictures:
+        return None
     colours: dict[str, Any] = {"cmap": "Greys", "vmin": 0.0, "vmax": 1.0}
     if signed:
         limit = float(numpy.quantile(numpy.abs(numpy.concatenate(list(pictures.values()))), 0.995)) or 1.0
@@ -138,10 +140,12 @@ def galleries(pictures: Mapping[str, Any], title: str, signed: bool = False) -> 
     return figure
 
 
-def matrices(weights: Mapping[str, Any]) -> Figure:
-    """Square matrices side by side, red positive and blue negative, on one scale."""
+def matrices(weights: Mapping[str, Any]) -> Figure | None:
+    """Square matrices side by side, red positive and blue negative, on one scale. None of no matrices."""
     from matplotlib import pyplot
 
+    if not weights:
+        return None
     arrays = {name: numpy.asarray(matrix, dtype=float) for name, matrix in weights.items()}
     limit = max(float(numpy.quantile(numpy.abs(array), 0.999)) for array in arrays.values()) or 1.0
     figure, axes = pyplot.subplots(1, len(arrays), figsize=(3.2 * len(arrays), 3.2), squeeze=False)

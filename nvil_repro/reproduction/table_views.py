@@ -13,7 +13,8 @@ from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.models.autoregressive import strictly_upper
 from nvil_repro.models.belief_net import mean_images
 from nvil_repro.reproduction.belief_nets import first_layer, independent_pixels
-from nvil_repro.reproduction.bound_tables import INFERENCE, Cell
+from nvil_repro.reproduction.bound_tables import INFERENCE
+from nvil_repro.reproduction.cells import Cell
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.protocols import AUTOREGRESSIVE
 from nvil_repro.reproduction.published import Published
@@ -116,28 +117,29 @@ def require_sound(rows: Sequence[Row], data: MnistSplits) -> str:
     return f"worst: {worst.model} {worst.dims}, {worst.value:.1f} nats; independent pixels {pixels:.1f}"
 
 
-def drawn(nets: Mapping[Cell, Measured], column: str, count: int = 16) -> dict[str, Tensor]:
-    """Mean images [count, D] that each model's net of a column draws."""
+def drawn(nets: Mapping[Cell, Measured | None], column: str, count: int = 16) -> dict[str, Tensor]:
+    """Mean images [count, D] that each model's net of a column draws; none unless all these nets are here."""
     return {cell.model: mean_images(net, count, cell.seed)[0] for cell, net in _firsts(nets, column)}
 
 
-def filters(nets: Mapping[Cell, Measured], column: str, count: int = 16) -> dict[str, Tensor]:
-    """Generative weights [count, D] of the first units of each model's first layer."""
+def filters(nets: Mapping[Cell, Measured | None], column: str, count: int = 16) -> dict[str, Tensor]:
+    """Generative weights [count, D] of the first units of each model's first layer; none unless all nets are here."""
     return {cell.model: first_layer(net)[:count] for cell, net in _firsts(nets, column)}
 
 
-def laterals(nets: Mapping[Cell, Measured], units: int = 100) -> dict[str, Tensor]:
+def laterals(nets: Mapping[Cell, Measured | None], units: int = 100) -> dict[str, Tensor]:
     """Weights between the first `units` units of h^1 in each model's autoregressive Q: [units, units], above the
-    diagonal.
+    diagonal; none unless all these nets are here.
     """
     chosen = _firsts(nets, AUTOREGRESSIVE)
     return {cell.model: strictly_upper(net.recognition[0].lateral[0])[:units, :units] for cell, net in chosen}
 
 
-def _firsts(nets: Mapping[Cell, Measured], column: str) -> list[tuple[Cell, Any]]:
-    """Each model's net of a column, best on validation, of its first protocol and seed."""
-    first: dict[str, tuple[Cell, Any]] = {}
+def _firsts(nets: Mapping[Cell, Measured | None], column: str) -> list[tuple[Cell, Any]]:
+    """Each model's net of a column, best on validation, of its first protocol and seed; none unless all are here."""
+    first: dict[str, tuple[Cell, Measured | None]] = {}
     for cell, measured in nets.items():
         if cell.column == column:
-            first.setdefault(cell.model, (cell, measured.result.best.net))
-    return list(first.values())
+            first.setdefault(cell.model, (cell, measured))
+    here = [(cell, measured.result.best.net) for cell, measured in first.values() if measured is not None]
+    return here if len(here) == len(first) else []

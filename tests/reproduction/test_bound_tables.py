@@ -18,13 +18,14 @@ from nvil_repro.evaluation.importance import importance_estimate, random_part
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.models.mixture import log_prob
 from nvil_repro.reproduction import bound_tables, measurements, table_views
-from nvil_repro.reproduction.bound_tables import Cell, table_cells, table_rows, train_table
+from nvil_repro.reproduction.bound_tables import table_cells, table_rows, train_table
+from nvil_repro.reproduction.cells import Cell, cell_hash, expected_hashes, kept_rows
 from nvil_repro.reproduction.experiment import PROFILES
 from nvil_repro.reproduction.measurements import Bounds, Likelihood, Measured
 from nvil_repro.reproduction.notebook import Run, parameters
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.published import read_published
-from nvil_repro.reproduction.results import Row
+from nvil_repro.reproduction.results import Row, write_results
 from nvil_repro.reproduction.settings import BoundTable
 
 SIZES = {"evaluations": 2, "test_cases": 40, "importance_samples": 400, "importance_cases": 40}
@@ -137,6 +138,48 @@ def test_measured_once_and_read_again(
     more = replace(run, settings=replace(run.settings, importance_samples=7))
     with pytest.raises(TypeError):  # control: another measurement is made
         train_table(more, data)
+
+
+def test_rows_that_are_kept_are_not_computed_again(
+    run: Run, nets: dict[Cell, Measured], rows: list[Row], data: MnistSplits, tmp_path: Path
+) -> None:
+    write_results(tmp_path / "nvil_vs_wake_sleep.csv", [row for row in rows if row.method != "wake-sleep"])
+    there = replace(run, profile="other", results_dir=tmp_path / "there", keep=tmp_path)
+    others = train_table(there, data)
+    assert [cell for cell, net in others.items() if net is not None] == [
+        cell for cell in nets if cell.column == "wake-sleep"
+    ]
+    again = list(table_rows(there, others, data))
+    assert [row._replace(profile=run.profile, seconds=0) for row in again] == [
+        row._replace(seconds=0) for row in rows
+    ]
+    assert {row.seconds for row in rows if row.method == "NVIL"} <= {
+        row.seconds for row in again
+    }  # as they were
+    assert table_views.drawn(others, "NVIL") == {}
+    assert list(table_views.filters(others, "wake-sleep")) == list(table_views.filters(nets, "wake-sleep"))
+    assert train_table(replace(run, keep=tmp_path), data).keys() == nets.keys()
+    assert None not in train_table(replace(run, keep=tmp_path), data).values()  # those here are looked at
+    assert kept_rows(there, [data.dataset]).keys() == {cell for cell, net in others.items() if net is None}
+    for changed, dataset in ((replace(run.settings, test_cases=39), data.dataset), (run.settings, "another")):
+        assert kept_rows(replace(there, settings=changed), [dataset]) == {}
+
+
+def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path) -> None:
+    """Whatever stands beside it in the table; control: what its numbers depend on."""
+    alone = make_run(tmp_path, models=["fDARN 3"], columns=["NVIL"])
+    protocols = {"protocols": ["literal", "balanced"], "passes": [3, 40], "seeds": [[1], [0, 7]]}
+    wider, other = make_run(tmp_path, **protocols), make_run(tmp_path, importance_samples=401)
+    cell, mixture = Cell("fDARN 3", "NVIL", "balanced", 0), Cell("mixture of Bernoullis 4", "exact", "", 0)
+    (only,) = expected_hashes(alone.experiment, alone.settings)
+    assert only == cell_hash(wider.experiment, wider.settings, cell)
+    assert only != cell_hash(other.experiment, other.settings, cell)
+    for first, second, same in ((20, 30, False), (60, 70, True)):  # passes; of a mixture at most 50
+        one, two = (make_run(tmp_path, passes=[n]) for n in (first, second))
+        pair = [cell_hash(each.experiment, each.settings, mixture) for each in (one, two)]
+        assert (pair[0] == pair[1]) == same
+    quick = EXPERIMENTS["quickstart"]
+    assert len(expected_hashes(quick, quick.profiles["smoke"])) == 1
 
 
 def test_a_diverged_net_is_a_row_of_nan(run: Run, data: MnistSplits, tmp_path: Path) -> None:

@@ -20,13 +20,14 @@ from nvil_repro.evaluation.left_to_right import LeftToRight
 from nvil_repro.evaluation.replicated_softmax import exact_log_partition
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.reproduction import document_table, document_views
+from nvil_repro.reproduction.cells import DocumentCell as Cell
 from nvil_repro.reproduction.document_figures import perplexity_points
 from nvil_repro.reproduction.document_systems import PER_CORPUS, PER_DOCUMENT, BeliefNetSystem, DocNadeSystem
-from nvil_repro.reproduction.document_table import Cell, load, table_cells, table_rows, train_table
+from nvil_repro.reproduction.document_table import load, table_cells, table_rows, train_table
 from nvil_repro.reproduction.measurements import Measured, train_and_measure
 from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
 from nvil_repro.reproduction.published import read_published
-from nvil_repro.reproduction.results import Row
+from nvil_repro.reproduction.results import Row, write_results
 from nvil_repro.training.replicated_softmax import ReplicatedSoftmaxSettings
 
 SYSTEMS = ["unigram", "SBN 3", "fDARN 2", "LDA 2", "Replicated softmax 3", "DocNADE 3"]
@@ -224,6 +225,23 @@ def test_measured_once_and_read_again(
             train_table(changed, data)
 
 
+def test_rows_that_are_kept_are_not_computed_again(
+    run: Run, rows: list[Row], corpora: dict[str, Corpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_results(tmp_path / "document_perplexity.csv", [row for row in rows if row.model != "LDA"])
+    there = replace(run, results_dir=tmp_path / "there", keep=tmp_path)
+    for system in (BeliefNetSystem, DocNadeSystem):
+        monkeypatch.setattr(system, "measure", None)  # would fail
+    others = train_table(there, corpora)
+    assert [cell.system for cell, measured in others.items() if measured is not None] == ["LDA 2"]
+    again = list(table_rows(there, others, corpora))
+    assert [row._replace(seconds=0) for row in again] == [row._replace(seconds=0) for row in rows]
+    assert document_views.nearest_documents(others, corpora, [0]).empty
+    assert set(document_views.top_words(others, corpora).index.get_level_values("system")) == {"LDA 2"}
+    with pytest.raises(TypeError):  # control: of other settings nothing is kept
+        train_table(replace(there, settings=replace(run.settings, orders=5)), corpora)
+
+
 def test_corpora_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(document_table, "load_corpus", lambda name, words: asked.append((name, words)))
@@ -320,9 +338,8 @@ def test_units_are_told_by_their_words(systems: dict[Cell, Measured], corpora: d
 
 def test_the_nearest_document_to_itself(systems: dict[Cell, Measured], corpora: dict[str, Corpus]) -> None:
     corpus = corpora["20news"]
-    net = document_views.first_net(systems, "20news")
-    same = corpus._replace(test=corpus.train)
-    table = document_views.nearest_documents(net, same, [4], count=1)
+    same = {"20news": corpus._replace(test=corpus.train)}
+    table = document_views.nearest_documents(systems, same, [4], count=1)
     assert table.iloc[0]["test document"] == table.iloc[0]["nearest 1"]
-    with pytest.raises(ValueError, match="no belief network was trained on rcv1"):
-        document_views.first_net(systems, "rcv1")
+    others = {cell: m for cell, m in systems.items() if cell.protocol == ""}
+    assert document_views.nearest_documents(others, same, [4]).empty

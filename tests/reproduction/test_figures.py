@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -48,6 +49,24 @@ def rows(row: MakeRow) -> list[Row]:
         for seed in (0, 2)
         for step in range(5)
     ]
+
+
+def test_a_picture_without_nets_is_the_kept_one(tmp_path: Path) -> None:
+    given = {"profile": "smoke", "keep": str(tmp_path), "results_dir": str(tmp_path / "here")}
+    (tmp_path / "nvil_vs_wake_sleep.csv").touch()
+    run = parameters(given, "nvil_vs_wake_sleep")
+    with pytest.raises(
+        ValueError, match="no net for the figure table_1_samples is here, nor is the figure in"
+    ):
+        save_figure(None, "table_1_samples", run)
+    before = replace(run, results_dir=tmp_path)
+    kept = save_figure(pyplot.figure(), "table_1_samples", before).read_bytes()
+    taken = save_figure(None, "table_1_samples", run)
+    assert taken.is_relative_to(tmp_path / "here")
+    assert taken.read_bytes() == kept
+    assert taken.with_suffix(".png").is_file()
+    pyplot.figure().add_axes((0, 0, 1, 1))
+    assert save_figure(pyplot.gcf(), "table_1_samples", run).read_bytes() != kept  # control
 
 
 def test_every_variant_has_a_stroke_of_its_own() -> None:

@@ -67,6 +67,19 @@ def test_refused(given: dict[str, Any], message: str) -> None:
         ask(**given)
 
 
+def test_a_table_can_keep_rows_of_a_folder_that_has_some(tmp_path: Path) -> None:
+    given = {"profile": "smoke", "keep": str(tmp_path)}
+    with pytest.raises(
+        ParameterError, match=r"keep = .*: expected a folder of results with nvil_vs_wake_sleep.csv"
+    ):
+        parameters(dict(given), "nvil_vs_wake_sleep")
+    (tmp_path / "nvil_vs_wake_sleep.csv").touch()
+    run = parameters(dict(given), "nvil_vs_wake_sleep")
+    assert (run.keep, run.profile) == (tmp_path, "smoke")
+    with pytest.raises(ParameterError, match='unknown parameter "keep" of quickstart'):
+        ask(keep=str(tmp_path))
+
+
 def test_the_parameters_cell_must_have_run() -> None:
     with pytest.raises(ParameterError, match="first code cell"):
         parameters({}, "quickstart")

@@ -12,8 +12,8 @@ import papermill
 import pytest
 
 from nvil_repro.reproduction.experiment import Experiment
+from nvil_repro.reproduction.notebook import parameter_names
 from nvil_repro.reproduction.profiles import EXPERIMENTS
-from nvil_repro.reproduction.rules import rules_of
 
 from .conftest import effort
 
@@ -31,7 +31,7 @@ def faults(cells: list[str], experiment: Experiment) -> Iterator[str]:
             yield f"no comment: {line}"
         else:
             given[statement.target.id] = ast.unparse(statement.value) if statement.value else None
-    names = ["profile", *rules_of(type(experiment.profiles["smoke"])), "results_dir"]
+    names = list(parameter_names(experiment))
     if list(given) != names:
         yield f"parameters {list(given)}, expected {names}"
     if given != {name: "'smoke'" if name == "profile" else "None" for name in given}:
@@ -56,7 +56,7 @@ def test_parameters_are_those_of_the_experiment(experiment: Experiment) -> None:
 def test_papermill_knows_every_parameter(experiment: Experiment, tmp_path: Path) -> None:
     """It warns of each that it cannot read; it reads `int = None` and not `int | None = None`."""
     source = NOTEBOOKS / experiment.notebook
-    names = ["profile", *rules_of(type(experiment.profiles["smoke"])), "results_dir"]
+    names = list(parameter_names(experiment))
     assert list(papermill.inspect_notebook(source)) == names
     name = effort(experiment)
     (tmp_path / "union.ipynb").write_text(source.read_text().replace(f"{name}: int", f"{name}: int | None"))

@@ -53,6 +53,21 @@ def test_the_whole_way(project: Path) -> None:
     assert not (results / "quickstart.csv").exists()
 
 
+def test_a_table_is_told_whose_rows_it_keeps(project: Path) -> None:
+    """The workflow empties its own folder of results, so it cannot be that one."""
+    before = project / "results" / "it's before"
+    before.mkdir()
+    (before / "nvil_vs_wake_sleep.csv").touch()
+    notebook = project / "notebooks" / EXPERIMENTS["nvil_vs_wake_sleep"].notebook
+    toy_notebook(notebook, "nvil_vs_wake_sleep", 'print("keeps", run.keep and run.keep.name)\n' + PUBLISH)
+    for options, said in ((("--keep", str(before)), "keeps it's before"), (("--force",), "keeps None")):
+        done = run("nvil_vs_wake_sleep", "quickstart", *options)  # the quick start has no rows to keep
+        assert f"[nvil_vs_wake_sleep] {said}" in done.stdout, done.stdout + done.stderr
+    refused = run("nvil_vs_wake_sleep", "--keep", "results/smoke")
+    assert refused.returncode == 2
+    assert "make a copy of it" in refused.stderr
+
+
 def test_one_owner(project: Path) -> None:
     with folder_lock(project / "results" / "smoke"):
         refused = run("quickstart")

@@ -1,0 +1,133 @@
+"""The cells of Tables 1 to 3: a trained net or system each, and the hash of the settings of a table of it alone.
+
+That hash is in the rows of the cell, so a table may be made in several sittings or on several machines: what `keep`
+names holds rows of cells that need not be computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from nvil_repro.reproduction.experiment import Experiment
+from nvil_repro.reproduction.naming import UNIGRAM, parse_model
+from nvil_repro.reproduction.notebook import Run, run_hash
+from nvil_repro.reproduction.results import Row, read_results
+from nvil_repro.reproduction.runs import LIKELIHOOD
+from nvil_repro.reproduction.settings import BoundTable, DocumentTable
+from nvil_repro.training.together import Job, finished
+
+# Of what is trained in a way of its own, no more passes than these.
+OWN_PASSES = {
+    "mixture of Bernoullis": 50,
+    "NADE": 20,
+    "LDA": 20,
+    "DocNADE": 54,
+    "Replicated softmax": 80,
+}
+BELIEF_NETS = ("SBN", "fDARN", "DARN")
+
+
+class Cell(NamedTuple):
+    """Of Tables 1 and 2: a row and column, a protocol and a seed."""
+
+    model: str
+    column: str
+    protocol: str
+    seed: int
+
+
+class DocumentCell(NamedTuple):
+    """Of Table 3; the unigram model has no seed."""
+
+    corpus: str
+    system: str
+    protocol: str
+    seed: int | None
+
+
+Key = TypeVar("Key", Cell, DocumentCell)
+
+
+def bound_cells(s: BoundTable) -> Iterator[Cell]:
+    """Model by model. A mixture or NADE has one column, its exact likelihood, and is trained in one way of its own,
+    whatever the protocols, with the seeds of the first.
+    """
+    for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
+        for model in s.models:
+            if parse_model(model)[0] in BELIEF_NETS:
+                yield from (Cell(model, column, protocol, seed) for column in s.columns for seed in seeds)
+            elif protocol == s.protocols[0]:
+                yield from (Cell(model, LIKELIHOOD, "", seed) for seed in seeds)
+
+
+def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
+    """Corpus by corpus; systems that are no belief networks with the seeds of the first protocol."""
+    for corpus in s.corpora:
+        for system in s.systems:
+            if system == UNIGRAM:
+                yield DocumentCell(corpus, system, "", None)
+            elif parse_model(system)[0] not in BELIEF_NETS:
+                yield from (DocumentCell(corpus, system, "", seed) for seed in s.seeds[0])
+            else:
+                for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
+                    yield from (DocumentCell(corpus, system, protocol, seed) for seed in seeds)
+
+
+def passes_of(s: BoundTable | DocumentTable, cell: Cell | DocumentCell) -> int:
+    """Over the training cases, at most."""
+    if cell.protocol:
+        return s.passes[s.protocols.index(cell.protocol)]
+    kind = parse_model(cell[1] if isinstance(cell, DocumentCell) else cell.model)[0]
+    return min(s.other_passes if isinstance(s, DocumentTable) else s.passes[0], OWN_PASSES[kind])
+
+
+def cell_hash(experiment: Experiment, s: Any, cell: Cell | DocumentCell) -> str:
+    """The settings hash of a table of this cell alone: of the cell's rows, whatever stands beside it."""
+    named = (
+        {"corpora": (cell.corpus,), "systems": (cell.system,)}
+        if isinstance(cell, DocumentCell)
+        else {"models": (cell.model,), "columns": (cell.column,)}
+    )
+    protocols = (cell.protocol,) if cell.protocol else ()
+    passes = () if cell.seed is None else (passes_of(s, cell),)
+    return run_hash(experiment, s, protocols=protocols, passes=passes, seeds=((cell.seed,),), **named)
+
+
+def expected_hashes(experiment: Experiment, settings: Any) -> set[str]:
+    """The settings hashes that rows of an experiment with these settings have."""
+    cells = cells_of(settings)
+    return {cell_hash(experiment, settings, cell) for cell in cells} or {run_hash(experiment, settings)}
+
+
+def cells_of(settings: Any) -> Sequence[Cell | DocumentCell]:
+    """Those of a table; none of other experiments."""
+    if isinstance(settings, BoundTable):
+        return list(bound_cells(settings))
+    return list(document_cells(settings)) if isinstance(settings, DocumentTable) else []
+
+
+def kept_rows(run: Run, datasets: Collection[str]) -> dict[Any, list[Row]]:
+    """The rows in the folder `run.keep` of each cell of the run, made with the same settings on one of these data sets.
+    They keep their provenance; nothing without such a folder.
+
+    Errors: `ResultsError`.
+    """
+    if run.keep is None:
+        return {}
+    name, s = run.experiment.name, run.settings
+    cells = {cell_hash(run.experiment, s, cell): cell for cell in cells_of(s)}
+    kept: dict[Any, list[Row]] = {}
+    for row in read_results(run.keep / f"{name}.csv"):
+        if row.settings_hash in cells and row.dataset in datasets:
+            kept.setdefault(cells[row.settings_hash], []).append(row._replace(profile=run.profile))
+    return kept
+
+
+def without_kept(run: Run, jobs: Mapping[Key, Job], datasets: Collection[str]) -> dict[Key, Job]:
+    """The jobs without kept rows, and those that are finished, whose nets are here to look at."""
+    kept = kept_rows(run, datasets)
+    needed = {cell: job for cell, job in jobs.items() if cell not in kept or finished(job)}
+    if run.keep is not None:
+        print(f"{len(jobs) - len(needed)} of {len(jobs)} nets are not trained, their rows are kept")
+    return needed
