@@ -50,8 +50,8 @@ Key = TypeVar("Key", Cell, DocumentCell)
 
 
 def bound_cells(s: BoundTable) -> Iterator[Cell]:
-    """Model by model. A mixture or NADE has one column, its exact likelihood, and is trained in one way of its own,
-    whatever the protocols, with the seeds of the first.
+    """Protocol by protocol. A mixture or NADE has one column, its exact likelihood, and is trained in one way of its
+    own, whatever the protocols, with the seeds of the first.
     """
     for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
         for model in s.models:
@@ -74,24 +74,29 @@ def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
                     yield from (DocumentCell(corpus, system, protocol, seed) for seed in seeds)
 
 
-def passes_of(s: BoundTable | DocumentTable, cell: Cell | DocumentCell) -> int:
+def passes_of(s: Any, cell: Cell | DocumentCell) -> int:
     """Over the training cases, at most."""
     if cell.protocol:
         return s.passes[s.protocols.index(cell.protocol)]
-    kind = parse_model(cell[1] if isinstance(cell, DocumentCell) else cell.model)[0]
-    return min(s.other_passes if isinstance(s, DocumentTable) else s.passes[0], OWN_PASSES[kind])
+    if isinstance(cell, DocumentCell):
+        return min(s.other_passes, OWN_PASSES[parse_model(cell.system)[0]])
+    return min(s.passes[0], OWN_PASSES[parse_model(cell.model)[0]])
 
 
 def cell_hash(experiment: Experiment, s: Any, cell: Cell | DocumentCell) -> str:
     """The settings hash of a table of this cell alone: of the cell's rows, whatever stands beside it."""
-    named = (
-        {"corpora": (cell.corpus,), "systems": (cell.system,)}
-        if isinstance(cell, DocumentCell)
-        else {"models": (cell.model,), "columns": (cell.column,)}
-    )
-    protocols = (cell.protocol,) if cell.protocol else ()
-    passes = () if cell.seed is None else (passes_of(s, cell),)
-    return run_hash(experiment, s, protocols=protocols, passes=passes, seeds=((cell.seed,),), **named)
+    alone: dict[str, Any] = {"seeds": ((cell.seed,),), "protocols": (cell.protocol,) if cell.protocol else ()}
+    alone["passes"] = () if cell.seed is None else (passes_of(s, cell),)
+    if isinstance(cell, DocumentCell):
+        alone |= {"corpora": (cell.corpus,), "systems": (cell.system,), "other_passes": None}
+    else:
+        alone |= {"models": (cell.model,), "columns": (cell.column,)}
+        alone |= {} if cell.protocol else dict.fromkeys(_OF_BOUNDS)
+    return run_hash(experiment, s, **alone)
+
+
+# What no exact likelihood depends on.
+_OF_BOUNDS = ("evaluations", "bound_samples", "importance_samples", "importance_cases")
 
 
 def expected_hashes(experiment: Experiment, settings: Any) -> set[str]:
@@ -109,7 +114,7 @@ def cells_of(settings: Any) -> Sequence[Cell | DocumentCell]:
 
 def kept_rows(run: Run, datasets: Collection[str]) -> dict[Any, list[Row]]:
     """The rows in the folder `run.keep` of each cell of the run, made with the same settings on one of these data sets.
-    They keep their provenance; nothing without such a folder.
+    They keep their provenance, and say what code wrote them, today's or not; nothing without such a folder.
 
     Errors: `ResultsError`.
     """
@@ -129,5 +134,7 @@ def without_kept(run: Run, jobs: Mapping[Key, Job], datasets: Collection[str]) -
     kept = kept_rows(run, datasets)
     needed = {cell: job for cell, job in jobs.items() if cell not in kept or finished(job)}
     if run.keep is not None:
-        print(f"{len(jobs) - len(needed)} of {len(jobs)} nets are not trained, their rows are kept")
+        codes = sorted({row.code_version for cell in kept.keys() - needed.keys() for row in kept[cell]})
+        told = f"{len(jobs) - len(needed)} of {len(jobs)} nets are not trained: their rows are kept"
+        print(f"{told}, written by {', '.join(codes)}" if codes else told)
     return needed

@@ -232,13 +232,14 @@ def nearest_documents(
 
     lines = []
     if (first := first_net(systems)) is not None:
-        net, corpus = first[1], corpora[first[0].corpus]
+        (cell, net), corpus = first, corpora[first[0].corpus]
         codes, wanted = _codes(net, corpus.train), _codes(net, corpus.test.take(np.asarray(documents)))
         nearest = np.argsort(-(wanted @ codes.T), axis=1, kind="stable")[:, :count]
         for document, row in zip(documents, nearest, strict=True):
             near = [_telling(corpus, corpus.train, n, words) for n in row]
-            lines.append((_telling(corpus, corpus.test, document, words), *near))
-    names = ["test document", *(f"nearest {i}" for i in range(1, count + 1))]
+            told = _telling(corpus, corpus.test, document, words)
+            lines.append((f"{cell.system}, {cell.corpus}", told, *near))
+    names = ["told by", "test document", *(f"nearest {i}" for i in range(1, count + 1))]
     return pandas.DataFrame(lines, columns=names)
 
 

@@ -120,7 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
     _end_with_parent()
     results = _from_here(args.results)
     values = {"profile": profile, "results_dir": str(results)}
-    if args.keep is not None and "keep" in parameter_names(experiment):
+    can_keep = args.keep is not None and "keep" in parameter_names(experiment)
+    if can_keep and (args.keep / f"{experiment.name}.csv").is_file():
         values["keep"] = str(_from_here(args.keep))
     started = time.monotonic()
     try:

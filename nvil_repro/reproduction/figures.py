@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def save_figure(figure: Figure | None, name: str, run: Run) -> Path:
-    """Save `figure` as SVG and PNG in the run's `figures` folder; returns the SVG's path. None, where the nets it would
-    show are not here: the picture in the folder `run.keep` is taken over and shown.
+    """Save `figure` as SVG and PNG in the run's `figures` folder; returns the SVG's path. None, where not all nets it
+    would show are here: the picture in the folder `run.keep` is taken over as it is, and shown.
 
     Errors: `ValueError` if the experiment declares no figure `name`, or there is nothing to show.
     """
@@ -49,13 +49,12 @@ def _drawn_pictures(figure: Figure) -> dict[str, bytes]:
 def _kept_pictures(name: str, run: Run) -> dict[str, bytes]:
     from IPython.display import Image, display
 
-    paths = {} if run.keep is None else {k: run.keep / "figures" / f"{name}.{k}" for k in ("png", "svg")}
-    if not paths or not all(path.is_file() for path in paths.values()):
-        raise ValueError(
-            f"no net for the figure {name} is here, nor is the figure in the folder keep={run.keep}"
-        )
-    display(Image(paths["png"].read_bytes()))
-    return {kind: path.read_bytes() for kind, path in paths.items()}
+    if run.keep is None:
+        raise ValueError(f"there is nothing to show in the figure {name}: no net of this kind was trained")
+    pictures = {kind: (run.keep / "figures" / f"{name}.{kind}").read_bytes() for kind in ("png", "svg")}
+    print("The picture that is kept, since not all of its nets are here:")
+    display(Image(pictures["png"]))
+    return pictures
 
 
 def learning_curves(

@@ -121,10 +121,14 @@ def _results_dir(given: Any, label: str) -> Path:
 def _kept_folder(given: Any, experiment: Experiment) -> Path | None:
     if given is None:
         return None
-    if not isinstance(given, (str, Path)) or not (Path(given) / f"{experiment.name}.csv").is_file():
+    right = isinstance(given, (str, Path))
+    if not right or (
+        missing := [file.name for file in experiment.products(Path(given)) if not file.is_file()]
+    ):
         raise ParameterError(
-            f"parameter keep = {given!r} ({type(given).__name__}): expected a folder of results with "
-            f"{experiment.name}.csv in it, or None to compute everything"
+            f"parameter keep = {given!r} ({type(given).__name__}): expected a folder of results with the rows and "
+            f"figures of {experiment.name}{f' ({missing[0]} is missing)' if right else ''}, or None to compute "
+            "everything"
         )
     return Path(given).resolve()
 

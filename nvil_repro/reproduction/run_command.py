@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -40,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
         if not (notebook := root / "notebooks" / known_experiment(name).notebook).is_file():
             raise FileNotFoundError(f"the notebook of {name} is missing: {notebook}")
     folder = results_folder(root, profile)
-    keep = None if args.keep is None else known_keep(args.keep, folder)
+    keep = None if args.keep is None else known_keep(args.keep, folder, names)
     log = folder / "workflow.log"
     with folder_lock(folder):
         print(f"Running {', '.join(names)}: {profile} profile, {cores} core{'s' * (cores > 1)}", flush=True)
@@ -67,14 +68,17 @@ def known_cores(text: str) -> int:
     return int(text)
 
 
-def known_keep(folder: Path, results: Path) -> Path:
-    """A folder of results other than the run's own, which the workflow empties. Errors: `ValueError`."""
+def known_keep(folder: Path, results: Path, names: Sequence[str]) -> Path:
+    """A folder with rows of one of these experiments, other than the run's own, which the workflow empties.
+
+    Errors: `ValueError`.
+    """
     folder = folder.resolve()
-    if not folder.is_dir() or folder == results.resolve():
-        raise ValueError(
-            f"--keep {folder}: expected a folder of results that is not {results} itself; make a copy of it "
-            f"and keep that"
-        )
+    if folder == results.resolve():
+        raise ValueError(f"--keep {folder}: the run itself writes there; make a copy of it and keep that")
+    if not any((folder / f"{name}.csv").is_file() for name in names):
+        files = ", ".join(f"{name}.csv" for name in names)
+        raise ValueError(f"--keep {folder}: expected a folder of results with one of {files}")
     return folder
 
 
@@ -93,7 +97,7 @@ def snakemake_command(
     ]
     command += ["--cores", str(cores), "--nolock"]
     config = [f"profile={profile}", f"experiments={','.join(names)}"]
-    return [*command, "--config", *config, *([] if keep is None else [f"keep={keep}"])]
+    return [*command, "--config", *config, *([] if keep is None else [f"keep={json.dumps(str(keep))}"])]
 
 
 def run_group(command: Sequence[str], root: Path, log: Path) -> int:

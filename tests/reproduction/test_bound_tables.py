@@ -174,6 +174,8 @@ def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path) -> None:
     (only,) = expected_hashes(alone.experiment, alone.settings)
     assert only == cell_hash(wider.experiment, wider.settings, cell)
     assert only != cell_hash(other.experiment, other.settings, cell)
+    exact = [cell_hash(each.experiment, each.settings, mixture) for each in (alone, other)]
+    assert exact[0] == exact[1]  # an exact likelihood has no use for importance samples
     for first, second, same in ((20, 30, False), (60, 70, True)):  # passes; of a mixture at most 50
         one, two = (make_run(tmp_path, passes=[n]) for n in (first, second))
         pair = [cell_hash(each.experiment, each.settings, mixture) for each in (one, two)]

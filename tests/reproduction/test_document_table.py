@@ -21,6 +21,7 @@ from nvil_repro.evaluation.replicated_softmax import exact_log_partition
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.reproduction import document_table, document_views
 from nvil_repro.reproduction.cells import DocumentCell as Cell
+from nvil_repro.reproduction.cells import expected_hashes
 from nvil_repro.reproduction.document_figures import perplexity_points
 from nvil_repro.reproduction.document_systems import PER_CORPUS, PER_DOCUMENT, BeliefNetSystem, DocNadeSystem
 from nvil_repro.reproduction.document_table import load, table_cells, table_rows, train_table
@@ -238,6 +239,11 @@ def test_rows_that_are_kept_are_not_computed_again(
     assert [row._replace(seconds=0) for row in again] == [row._replace(seconds=0) for row in rows]
     assert document_views.nearest_documents(others, corpora, [0]).empty
     assert set(document_views.top_words(others, corpora).index.get_level_values("system")) == {"LDA 2"}
+    longer = replace(there, settings=replace(run.settings, other_passes=31))
+    hashes = [expected_hashes(each.experiment, each.settings) for each in (there, longer)]
+    assert (
+        len(hashes[0] & hashes[1]) == 4
+    )  # belief nets, the unigram model and LDA, whose passes these are not
     with pytest.raises(TypeError):  # control: of other settings nothing is kept
         train_table(replace(there, settings=replace(run.settings, orders=5)), corpora)
 

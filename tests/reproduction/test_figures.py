@@ -52,14 +52,10 @@ def rows(row: MakeRow) -> list[Row]:
 
 
 def test_a_picture_without_nets_is_the_kept_one(tmp_path: Path) -> None:
-    given = {"profile": "smoke", "keep": str(tmp_path), "results_dir": str(tmp_path / "here")}
-    (tmp_path / "nvil_vs_wake_sleep.csv").touch()
-    run = parameters(given, "nvil_vs_wake_sleep")
-    with pytest.raises(
-        ValueError, match="no net for the figure table_1_samples is here, nor is the figure in"
-    ):
-        save_figure(None, "table_1_samples", run)
-    before = replace(run, results_dir=tmp_path)
+    before = parameters({"profile": "smoke", "results_dir": str(tmp_path)}, "nvil_vs_wake_sleep")
+    run = replace(before, results_dir=tmp_path / "here", keep=tmp_path)
+    with pytest.raises(ValueError, match="nothing to show in the figure table_1_samples"):
+        save_figure(None, "table_1_samples", before)
     kept = save_figure(pyplot.figure(), "table_1_samples", before).read_bytes()
     taken = save_figure(None, "table_1_samples", run)
     assert taken.is_relative_to(tmp_path / "here")

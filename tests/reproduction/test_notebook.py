@@ -69,11 +69,17 @@ def test_refused(given: dict[str, Any], message: str) -> None:
 
 def test_a_table_can_keep_rows_of_a_folder_that_has_some(tmp_path: Path) -> None:
     given = {"profile": "smoke", "keep": str(tmp_path)}
+    (tmp_path / "figures").mkdir()
+    for product in EXPERIMENTS["nvil_vs_wake_sleep"].products(tmp_path):
+        with pytest.raises(
+            ParameterError, match=rf"keep = .*: expected a folder .*\({product.name} is missing"
+        ):
+            parameters(dict(given), "nvil_vs_wake_sleep")
+        product.touch()
     with pytest.raises(
-        ParameterError, match=r"keep = .*: expected a folder of results with nvil_vs_wake_sleep.csv"
+        ParameterError, match=r"keep = 3 .int.: expected a folder of results with the rows and"
     ):
-        parameters(dict(given), "nvil_vs_wake_sleep")
-    (tmp_path / "nvil_vs_wake_sleep.csv").touch()
+        parameters(given | {"keep": 3}, "nvil_vs_wake_sleep")
     run = parameters(dict(given), "nvil_vs_wake_sleep")
     assert (run.keep, run.profile) == (tmp_path, "smoke")
     with pytest.raises(ParameterError, match='unknown parameter "keep" of quickstart'):

@@ -56,16 +56,23 @@ def test_the_whole_way(project: Path) -> None:
 def test_a_table_is_told_whose_rows_it_keeps(project: Path) -> None:
     """The workflow empties its own folder of results, so it cannot be that one."""
     before = project / "results" / "it's before"
-    before.mkdir()
-    (before / "nvil_vs_wake_sleep.csv").touch()
+    (before / "figures").mkdir(parents=True)
+    for product in EXPERIMENTS["nvil_vs_wake_sleep"].products(before):
+        product.touch()
     notebook = project / "notebooks" / EXPERIMENTS["nvil_vs_wake_sleep"].notebook
     toy_notebook(notebook, "nvil_vs_wake_sleep", 'print("keeps", run.keep and run.keep.name)\n' + PUBLISH)
+    tables = ("nvil_vs_wake_sleep", "autoregressive_inference")  # of the second it has nothing
     for options, said in ((("--keep", str(before)), "keeps it's before"), (("--force",), "keeps None")):
-        done = run("nvil_vs_wake_sleep", "quickstart", *options)  # the quick start has no rows to keep
+        done = run(*tables, *options)
         assert f"[nvil_vs_wake_sleep] {said}" in done.stdout, done.stdout + done.stderr
-    refused = run("nvil_vs_wake_sleep", "--keep", "results/smoke")
-    assert refused.returncode == 2
-    assert "make a copy of it" in refused.stderr
+        assert "ready" not in run(*tables).stdout  # whose rows were kept is no reason to compute them
+    for folder, why in (
+        ("results/smoke", "make a copy of it"),
+        ("results", "with one of nvil_vs_wake_sleep.csv"),
+    ):
+        refused = run(*tables, "--keep", folder)
+        assert refused.returncode == 2
+        assert why in refused.stderr
 
 
 def test_one_owner(project: Path) -> None:
