@@ -186,7 +186,6 @@ EXPERIMENTS = {
                 "paper": replace(
                     _table_1,
                     models=(*_SBNS, "fDARN 200", "fDARN 500", *_EXACT),
-                    columns=(NVIL,),  # wake-sleep is to follow
                     **_PAPER,
                 ),
             },
