@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from nvil_repro.reproduction.cells import expected_hashes
+from nvil_repro.reproduction.bound_tables import INFERENCE
+from nvil_repro.reproduction.cells import cells_of, expected_hashes
 from nvil_repro.reproduction.compare import load_comparison, to_json
 from nvil_repro.reproduction.document_systems import PER_DOCUMENT
 from nvil_repro.reproduction.profiles import EXPERIMENTS
@@ -42,6 +43,19 @@ def test_committed_rows_are_those_of_the_profile_and_say_where_they_were_made(tm
         rows = [row for row in COMMITTED if row.experiment == name]
         again = write_results(tmp_path / f"{name}.csv", rows).read_bytes()
         assert again == (PAPER / f"{name}.csv").read_bytes()
+
+
+def test_a_settings_hash_is_of_one_net() -> None:
+    """Of tables, whose rows each say the settings of their cell; elsewhere one hash is of the whole run."""
+    nets: dict[str, set[Any]] = {}
+    for row in COMMITTED:
+        if cells_of(EXPERIMENTS[row.experiment].profiles["paper"]):
+            trained_by = row.variant if row.variant in INFERENCE else row.method
+            net = (row.experiment, row.dataset, row.model, row.dims, trained_by, row.protocol, row.seed)
+            nets.setdefault(row.settings_hash, set()).add(net)
+    assert {len(named) for named in nets.values()} == {1}
+    assert len(set.union(*nets.values())) == len(nets)
+    assert len({row.settings_hash for row in COMMITTED}) > len(nets)  # control: there are others
 
 
 def test_the_committed_comparison_is_that_of_the_committed_rows() -> None:
