@@ -9,7 +9,7 @@ refused here.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -53,14 +53,17 @@ class Run:
         return run_hash(self.experiment, self.settings)
 
 
-def run_hash(experiment: Experiment, settings: Any, **changes: Any) -> str:
+def run_hash(experiment: Experiment, settings: Any, unused: Collection[str] = (), **changes: Any) -> str:
     """The settings hash of result rows, given what of the settings they have otherwise; a protocol counts with the
-    rates it stands for.
+    rates it stands for, but for those that are `unused`.
     """
     values = asdict(settings) | changes
     protocols = values.get("protocols") or [values[name] for name in ("protocol",) if name in values]
     known = getattr(settings, "known_protocols", PROTOCOLS)
-    rates = {name: known[name]._asdict() for name in protocols}
+    rates = {
+        name: {rate: value for rate, value in known[name]._asdict().items() if rate not in unused}
+        for name in protocols
+    }
     return settings_hash({"experiment": experiment.name, "rates": rates, **values})
 
 

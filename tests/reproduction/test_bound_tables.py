@@ -24,6 +24,7 @@ from nvil_repro.reproduction.experiment import PROFILES
 from nvil_repro.reproduction.measurements import Bounds, Likelihood, Measured
 from nvil_repro.reproduction.notebook import Run, parameters
 from nvil_repro.reproduction.profiles import EXPERIMENTS
+from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import Row, write_results
 from nvil_repro.reproduction.settings import BoundTable
@@ -165,7 +166,7 @@ def test_rows_that_are_kept_are_not_computed_again(
         assert kept_rows(replace(there, settings=changed), [dataset]) == {}
 
 
-def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path) -> None:
+def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever stands beside it in the table; control: what its numbers depend on."""
     alone = make_run(tmp_path, models=["fDARN 3"], columns=["NVIL"])
     protocols = {"protocols": ["literal", "balanced"], "passes": [3, 40], "seeds": [[1], [0, 7]]}
@@ -180,6 +181,13 @@ def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path) -> None:
         one, two = (make_run(tmp_path, passes=[n]) for n in (first, second))
         pair = [cell_hash(each.experiment, each.settings, mixture) for each in (one, two)]
         assert (pair[0] == pair[1]) == same
+    asleep = cell._replace(column="wake-sleep")
+    before = [cell_hash(alone.experiment, alone.settings, each) for each in (cell, asleep)]
+    for rate, moves in (("wake_sleep_rate", [False, True]), ("rate", [True, False]), ("hold", [True, True])):
+        with monkeypatch.context() as patch:
+            patch.setitem(PROTOCOLS, "balanced", PROTOCOLS["balanced"]._replace(**{rate: 0.25}))
+            after = [cell_hash(alone.experiment, alone.settings, each) for each in (cell, asleep)]
+        assert [a != b for a, b in zip(after, before, strict=True)] == moves
     quick = EXPERIMENTS["quickstart"]
     assert len(expected_hashes(quick, quick.profiles["smoke"])) == 1
 
