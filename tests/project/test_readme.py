@@ -46,8 +46,16 @@ def given_to_papermill(command: str) -> dict[str, Any]:
     return {name: value for pair in pairs for name, value in pair.items()} | named
 
 
-def test_the_papermill_command_has_parameters_that_are_taken() -> None:
-    (command,) = re.findall(r"`(papermill [^`]+)`", README)
+def test_the_papermill_commands_have_parameters_that_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    command, keeping = re.findall(r"`(papermill [^`]+)`", README)
+    assert all(
+        (ROOT / word).is_file() for word in shlex.split(f"{command} {keeping}") if "notebooks/" in word
+    )
+    kept = parameters(given_to_papermill(keeping), "nvil_vs_wake_sleep")
+    assert (kept.profile, kept.keep, kept.settings.seeds) == (
+        "paper-custom", ROOT / "results" / "paper", ((0, 1, 2),),
+    )  # fmt: skip
     run = parameters(given_to_papermill(command), "variance_reduction")
     assert (run.profile, run.settings.seeds) == ("quick-custom", (0, 1, 2))
     with pytest.raises(ParameterError, match=r"seeds = '.0, 1, 2.' .str."):  # control: -p does not make lists
