@@ -78,7 +78,7 @@ def table_curves(rows: Sequence[Row], x: str = "updates") -> Figure:
     net = table.groupby(["network", "trained by", "protocol", "seed"], dropna=False)
     late = table[table["updates"] >= net["updates"].transform("max") / 10]
     table[label] = table.groupby(["network", "trained by", "protocol", "updates"])[x].transform("mean") / unit
-    table = table[table[label] > 0]
+    table = table[table["updates"] > 0]
     columns = [name for name in COLUMN_STROKES if name in set(table["trained by"])]
     grid = seaborn.relplot(
         table,
