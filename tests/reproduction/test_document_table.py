@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -287,50 +286,6 @@ def test_bad_parameters_are_refused(tmp_path: Path, changes: dict[str, Any], mes
 def test_an_entry_for_each_protocol(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"parameter passes = .* an entry for each of the protocols"):
         make_run(tmp_path, protocols=["literal", "improved"])
-
-
-def table_3(row: Callable[..., Row]) -> list[Row]:
-    common = {"experiment": "document_perplexity", "dataset": "20news", "metric": PER_DOCUMENT}
-    sbn = {"dims": "50", "protocol": "improved", **common}
-    rows = [row(model="unigram", dims="", method="", protocol="", variant="exact", value=1300.0, **common)]
-    rows += [row(variant="bound", seed=seed, value=900.0 + 20 * seed, **sbn) for seed in (0, 1)]
-    return [*rows, row(variant="importance-weighted", value=880.0, **sbn)]
-
-
-def test_the_summary_is_relative_to_each_unigram(row: Callable[..., Row]) -> None:
-    table = document_views.summary(table_3(row), read_published())
-    line = table[table["log P is"] == "bound"].iloc[0]
-    assert (line["system"], line["paper"], line["ours"], line["spread"]) == ("SBN 50", 909, 910, 20)
-    assert line["ours / unigram"] == pytest.approx(910 / 1300)
-    assert line["paper / unigram"] == pytest.approx(909 / 1335)
-    assert math.isnan(table[table["log P is"] == "importance-weighted"].iloc[0]["paper"])
-
-
-def test_places_are_those_of_what_the_paper_measures(row: Callable[..., Row]) -> None:
-    common = {"experiment": "document_perplexity", "dataset": "20news", "metric": PER_DOCUMENT, "dims": "50"}
-    exact = row(model="DocNADE", method="", protocol="", variant="exact", value=950.0, **common)
-    ensemble = exact._replace(variant="estimate", value=850.0)  # not what is printed
-    literal = table_3(row)[1]._replace(protocol="literal", value=1200.0)
-    table = document_views.summary([*table_3(row), exact, ensemble, literal], read_published())
-    found = document_views.places(table)
-    assert found["system"].tolist() == ["DocNADE 50", "SBN 50", "unigram"]
-    assert found["place in the paper"].tolist() == [1, 2, 3]
-    assert found["place here"].tolist() == [2, 1, 3]  # by the bound of the better protocol
-    assert found["ratio"].tolist() == pytest.approx([950 / 1300 / (896 / 1335), 910 / 1300 / (909 / 1335), 1])
-    assert document_views.places(table, "reuters21578").empty
-
-
-def test_what_no_length_of_training_excuses(row: Callable[..., Row]) -> None:
-    unigram, first, second, weighted = table_3(row)
-    assert document_views.require_sound([unigram, first, second, weighted]) == "worst: SBN 50 on 20news, 880"
-    loose = first._replace(value=1400.0)  # a bound may be: Q has not learned yet
-    assert document_views.require_sound([unigram, loose, second, weighted])
-    with pytest.raises(AssertionError, match="no better than the unigram model, 1300"):
-        document_views.require_sound([unigram, loose, weighted._replace(value=1301.0)])
-    with pytest.raises(AssertionError, match="lies above its bound's perplexity, 900"):
-        document_views.require_sound([unigram, first, weighted._replace(value=901.0)])
-    with pytest.raises(AssertionError, match="no system was trained"):
-        document_views.require_sound([unigram])
 
 
 def test_units_are_told_by_their_words(systems: dict[Cell, Measured], corpora: dict[str, Corpus]) -> None:
