@@ -65,7 +65,9 @@ _EXACT = ("mixture of Bernoullis 500", "NADE 500")
 _SBNS = ("SBN 200", "SBN 500", "SBN 200-200", "SBN 200-200-200", "SBN 200-200-500")
 _SMOKE: dict[str, Any] = {"test_cases": 500, "importance_samples": 100, "importance_cases": 50}
 _PAPER: dict[str, Any] = {
-    "passes": (330,),
+    "protocols": ("balanced", "literal"),
+    "passes": (330, 200),
+    "seeds": ((0,), (0,)),
     "evaluations": 60,
     "test_cases": 10_000,
     "importance_samples": 5_000,

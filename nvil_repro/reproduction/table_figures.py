@@ -100,7 +100,8 @@ def table_curves(rows: Sequence[Row], x: str = "updates") -> Figure:
         aspect=1.15,
     )
     grid.set_titles("{col_name}")
-    grid.set_axis_labels(label, "validation bound, nats")
+    grid.set_axis_labels("", "validation bound, nats")
+    grid.figure.supxlabel(label, fontsize="medium")
     grid.set(ylim=(late["value"].min() - 2, table["value"].max() + 2))
     if x == "seconds":
         for axes in grid.axes.flat:
