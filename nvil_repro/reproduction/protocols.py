@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nvil_repro.training.optimisers import Optimiser
+
+if TYPE_CHECKING:
+    import pandas
 
 # The five curves of Figure 1, best to worst as printed.
 VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
@@ -68,3 +74,35 @@ DOCUMENT_PROTOCOLS = {
         weight_decay=0.2,
     ),
 }
+
+
+def protocol_table(
+    known: Mapping[str, Protocol] | Mapping[str, DocumentProtocol], names: Iterable[str]
+) -> pandas.DataFrame:
+    """What each of these protocols does: a line a protocol, in columns what moves parameters in any of them."""
+    import pandas
+
+    table = pandas.DataFrame({name: _disclosed(known[name]) for name in names}).T
+    return table.dropna(axis="columns", how="all").rename_axis("protocol")
+
+
+def _disclosed(how: Protocol | DocumentProtocol) -> dict[str, Any]:
+    fields, constants = how._asdict(), Optimiser(how.optimiser)
+    rules = {
+        "sgd": "SGD",
+        "momentum": f"SGD, momentum {constants.decay}",
+        "adam": f"Adam, {constants.decay} and {constants.second_decay}",
+    }
+    return {
+        "optimiser": rules[how.optimiser],
+        "rate of P": how.rate,
+        "of Q": how.inference_rate,
+        "of the baselines": fields.get("baseline_rate", how.inference_rate),
+        "by wake-sleep": fields.get("wake_sleep_rate"),
+        "minibatch": how.batch,
+        "rates fall": {0.0: "from the start", 1.0: "never"}.get(
+            how.hold, f"after {how.hold:.0%} of the updates"
+        ),
+        "hidden units centred at": how.centre or None,
+        "weight decay of P": fields.get("weight_decay") or None,
+    }

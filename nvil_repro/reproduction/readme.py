@@ -19,6 +19,7 @@ from nvil_repro.reproduction import (
 from nvil_repro.reproduction.belief_nets import final_bounds
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.project import project_root, results_folder
+from nvil_repro.reproduction.protocols import DOCUMENT_PROTOCOLS, PROTOCOLS, protocol_table
 from nvil_repro.reproduction.published import Published, read_published
 from nvil_repro.reproduction.results import Row, frame, read_profile
 
@@ -26,8 +27,8 @@ BEGIN, END = "<!-- written by make readme from results/paper -->", "<!-- end of 
 
 
 def tables(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    """A Markdown table an experiment that has rows, under its title; nothing without rows."""
-    parts = []
+    """A Markdown table an experiment that has rows, under its title, and before them the protocols; nothing without."""
+    parts = _protocols(rows)
     for name, table in TABLES.items():
         if own := [row for row in rows if row.experiment == name]:
             where = " and ".join(dict.fromkeys(row.dataset for row in own))
@@ -35,6 +36,28 @@ def tables(rows: Sequence[Row], published: Sequence[Published]) -> str:
                 f"**{EXPERIMENTS[name].title}**, on {where}, {own[0].device}\n\n{table(own, published)}"
             )
     return "\n\n".join(parts)
+
+
+def _protocols(rows: Sequence[Row]) -> list[str]:
+    """A table for images and one for documents of the protocols that rows name."""
+    parts = []
+    for title, known, documents in (
+        ("The protocols; of *tuned*, the rates of each variant times a factor of its own", PROTOCOLS, False),
+        ("The protocols of documents", DOCUMENT_PROTOCOLS, True),
+    ):
+        named = {row.protocol for row in rows if (row.experiment == "document_perplexity") == documents}
+        table = protocol_table(known, [name for name in known if name in named])
+        if not table.empty:
+            lines = [
+                (str(name), *map(_field, line))
+                for name, line in zip(table.index, table.to_numpy(), strict=True)
+            ]
+            parts.append(f"**{title}**\n\n{_markdown(('protocol', *table.columns), lines)}")
+    return parts
+
+
+def _field(value: Any) -> str:
+    return "–" if value is None else format(value, "" if isinstance(value, str) else "g")
 
 
 def _bound_table(rows: Sequence[Row], published: Sequence[Published]) -> str:

@@ -81,7 +81,7 @@ def test_tables_by_experiment(row: Any) -> None:
         row(
             experiment="nvil_vs_wake_sleep",
             profile="paper",
-            protocol="improved",
+            protocol="balanced",
             value=-112.34,
             seconds=600.0,
         ),
@@ -107,7 +107,7 @@ def test_tables_by_experiment(row: Any) -> None:
         document(model="SBN", dims="50", variant="bound", value=990.0, protocol="improved", method="NVIL"),
     ]
     text = tables(rows, read_published())
-    assert "| SBN 200 | NVIL | improved | 113.1 | 112.3 ± 0.2 | -0.8 | – | – ± – | 50k | 10 | 1 |" in text
+    assert "| SBN 200 | NVIL | balanced | 113.1 | 112.3 ± 0.2 | -0.8 | – | – ± – | 50k | 10 | 1 |" in text
     assert "| No baselines & no VN | -113.0 |" in text
     assert "| bits | Baseline, IDB, & VN | 100.5 | 1.0 | 90.5 | 2 |" in text
     assert "| 20news | SBN 50 | improved | bound | 909 | 990 ± 8 | – | 0.681 | 0.750 | – | – | 1 |" in text
@@ -115,6 +115,14 @@ def test_tables_by_experiment(row: Any) -> None:
         "| RBM 500 | CD3 | -105.5 | -100.0 ± 0.2 | bracket | -101.8 | -98.2 | – ± – | -2.50 | 50k | 10 |"
         in text
     )
+    assert (
+        "| balanced | SGD, momentum 0.9 | 0.0003 | 0.0003 | 0.0003 | 0.0003 | 20 | after 50% of the updates | 0.5 |"
+        in text
+    )
+    assert (
+        "| improved | SGD, momentum 0.9 | 0.0001 | 0.0005 | 3e-05 | 20 | from the start | 0.5 | 0.2 |" in text
+    )
+    assert "| literal |" not in text  # control: no row is of it
     assert tables([], read_published()) == ""
 
 
