@@ -31,11 +31,13 @@ def tables(rows: Sequence[Row], published: Sequence[Published]) -> str:
     parts = _protocols(rows)
     for name, table in TABLES.items():
         if own := [row for row in rows if row.experiment == name]:
-            where = " and ".join(dict.fromkeys(row.dataset for row in own))
-            parts.append(
-                f"**{EXPERIMENTS[name].title}**, on {where}, {own[0].device}\n\n{table(own, published)}"
-            )
+            where, machines = (_all(getattr(row, field) for row in own) for field in ("dataset", "device"))
+            parts.append(f"**{EXPERIMENTS[name].title}**, on {where}, {machines}\n\n{table(own, published)}")
     return "\n\n".join(parts)
+
+
+def _all(names: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(names))
 
 
 def _protocols(rows: Sequence[Row]) -> list[str]:

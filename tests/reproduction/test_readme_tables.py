@@ -103,7 +103,7 @@ def test_tables_by_experiment(row: Any) -> None:
             for metric, v in (("bound", -100.0), ("importance_weighted", -90.0))
             for s in (0, 1)
         ),
-        document(model="unigram", dims="", variant="exact", value=1320.0),
+        document(model="unigram", dims="", variant="exact", value=1320.0, device="cpu (another)"),
         document(model="SBN", dims="50", variant="bound", value=990.0, protocol="improved", method="NVIL"),
     ]
     text = tables(rows, read_published())
@@ -122,6 +122,7 @@ def test_tables_by_experiment(row: Any) -> None:
     assert (
         "| improved | SGD, momentum 0.9 | 0.0001 | 0.0005 | 3e-05 | 20 | from the start | 0.5 | 0.2 |" in text
     )
+    assert "**, on 20news, cpu (another) and " in text
     assert "| literal |" not in text  # control: no row is of it
     assert tables([], read_published()) == ""
 
