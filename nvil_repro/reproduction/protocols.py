@@ -79,11 +79,13 @@ DOCUMENT_PROTOCOLS = {
 def protocol_table(
     known: Mapping[str, Protocol] | Mapping[str, DocumentProtocol], names: Iterable[str]
 ) -> pandas.DataFrame:
-    """What each of these protocols does: a line a protocol, in columns what moves parameters in any of them."""
+    """What each of these protocols does: a line a protocol, in columns what moves parameters in any of them, "–" where
+    one has no such thing.
+    """
     import pandas
 
     table = pandas.DataFrame({name: _disclosed(known[name]) for name in names}).T
-    return table.dropna(axis="columns", how="all").rename_axis("protocol")
+    return table.dropna(axis="columns", how="all").fillna("–").rename_axis("protocol")
 
 
 def _disclosed(how: Protocol | DocumentProtocol) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def _disclosed(how: Protocol | DocumentProtocol) -> dict[str, Any]:
         "rate of P": how.rate,
         "of Q": how.inference_rate,
         "of the baselines": fields.get("baseline_rate", how.inference_rate),
-        "by wake-sleep": fields.get("wake_sleep_rate"),
+        "of both by wake-sleep": fields.get("wake_sleep_rate"),
         "minibatch": how.batch,
         "rates fall": {0.0: "from the start", 1.0: "never"}.get(
             how.hold, f"after {how.hold:.0%} of the updates"

@@ -27,8 +27,8 @@ BEGIN, END = "<!-- written by make readme from results/paper -->", "<!-- end of 
 
 
 def tables(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    """A Markdown table an experiment that has rows, under its title, and before them the protocols; nothing without."""
-    parts = _protocols(rows)
+    """The protocols that rows name, then a Markdown table for each experiment that has rows; empty without rows."""
+    parts = list(_protocols(rows))
     for name, table in TABLES.items():
         if own := [row for row in rows if row.experiment == name]:
             where, machines = (_all(getattr(row, field) for row in own) for field in ("dataset", "device"))
@@ -40,26 +40,30 @@ def _all(names: Iterable[str]) -> str:
     return " and ".join(dict.fromkeys(names))
 
 
-def _protocols(rows: Sequence[Row]) -> list[str]:
+def _protocols(rows: Sequence[Row]) -> Iterable[str]:
     """A table for images and one for documents of the protocols that rows name."""
-    parts = []
-    for title, known, documents in (
-        ("The protocols; of *tuned*, the rates of each variant times a factor of its own", PROTOCOLS, False),
-        ("The protocols of documents", DOCUMENT_PROTOCOLS, True),
-    ):
-        named = {row.protocol for row in rows if (row.experiment == "document_perplexity") == documents}
+    for title, (known, experiments) in PROTOCOL_TABLES.items():
+        named = {row.protocol for row in rows if row.experiment in experiments}
         table = protocol_table(known, [name for name in known if name in named])
         if not table.empty:
             lines = [
                 (str(name), *map(_field, line))
                 for name, line in zip(table.index, table.to_numpy(), strict=True)
             ]
-            parts.append(f"**{title}**\n\n{_markdown(('protocol', *table.columns), lines)}")
-    return parts
+            yield f"**{title}**\n\n{_markdown(('protocol', *table.columns), lines)}"
+
+
+PROTOCOL_TABLES: Mapping[str, tuple[Any, Sequence[str]]] = {
+    "Protocols of belief nets on images (*tuned*: the rates times a factor of each variant's own)": (
+        PROTOCOLS,
+        ("quickstart", "variance_reduction", "nvil_vs_wake_sleep", "autoregressive_inference"),
+    ),
+    "Protocols of document nets": (DOCUMENT_PROTOCOLS, ("document_perplexity",)),
+}
 
 
 def _field(value: Any) -> str:
-    return "–" if value is None else format(value, "" if isinstance(value, str) else "g")
+    return value if isinstance(value, str) else format(value, "g")
 
 
 def _bound_table(rows: Sequence[Row], published: Sequence[Published]) -> str:

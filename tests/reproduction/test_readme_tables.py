@@ -85,7 +85,14 @@ def test_tables_by_experiment(row: Any) -> None:
             value=-112.34,
             seconds=600.0,
         ),
-        row(experiment="variance_reduction", profile="paper", split="valid", value=-113.0, variant="none"),
+        row(
+            experiment="variance_reduction",
+            profile="paper",
+            protocol="literal",
+            split="valid",
+            value=-113.0,
+            variant="none",
+        ),
         *(
             machine(variant=variant, value=value)
             for variant, value in (("", -100.0), ("AIS", -99.0), ("reverse", -101.0))
@@ -116,14 +123,16 @@ def test_tables_by_experiment(row: Any) -> None:
         in text
     )
     assert (
-        "| balanced | SGD, momentum 0.9 | 0.0003 | 0.0003 | 0.0003 | 0.0003 | 20 | after 50% of the updates | 0.5 |"
+        "| balanced | SGD, momentum 0.9 | 0.0003 | 0.0003 | 0.0003 | 0.0003 | 20 | after 50% of the updates | 0.5 |\n"
         in text
     )
+    assert "| literal | SGD | 0.0003 | 6e-05 | 6e-05 | 0.0001 | 20 | never | – |\n" in text
     assert (
-        "| improved | SGD, momentum 0.9 | 0.0001 | 0.0005 | 3e-05 | 20 | from the start | 0.5 | 0.2 |" in text
+        "| improved | SGD, momentum 0.9 | 0.0001 | 0.0005 | 3e-05 | 20 | from the start | 0.5 | 0.2 |\n"
+        in text
     )
-    assert "**, on 20news, cpu (another) and " in text
-    assert "| literal |" not in text  # control: no row is of it
+    assert "| tuned |" not in text  # control: no row is
+    assert "**, on 20news, cpu (another) and cpu (" in text
     assert tables([], read_published()) == ""
 
 
