@@ -28,7 +28,7 @@ _HOMES = {
         "notebook": ("ParameterError", "Run", "parameters"),
         "experiment": ("PROFILES",),
         "profiles": ("EXPERIMENTS",),
-        "protocols": ("DOCUMENT_PROTOCOLS", "PROTOCOLS", "VARIANTS", "protocol_table"),
+        "protocols": ("PROTOCOLS", "VARIANTS", "protocol_table"),
         "naming": ("dims_label", "parse_model"),
         "published": ("read_published",),
         "results": ("Row", "frame", "publish", "read_results", "result_row"),

@@ -19,7 +19,7 @@ from nvil_repro.files import settings_hash
 from nvil_repro.reproduction.experiment import PROFILES, Experiment
 from nvil_repro.reproduction.profiles import known_experiment
 from nvil_repro.reproduction.project import project_root, results_folder
-from nvil_repro.reproduction.protocols import PROTOCOLS
+from nvil_repro.reproduction.protocols import PROTOCOLS, DocumentProtocol, Protocol
 from nvil_repro.reproduction.rules import Rule, one_of, rules_of
 from nvil_repro.reproduction.settings import BoundTable, DocumentTable
 
@@ -51,6 +51,12 @@ class Run:
     def settings_hash(self) -> str:
         """Twelve hex digits: equal settings, equal digits."""
         return run_hash(self.experiment, self.settings)
+
+    @property
+    def protocols(self) -> dict[str, Protocol | DocumentProtocol]:
+        """What the names of its settings' `protocols` stand for."""
+        known = getattr(self.settings, "known_protocols", PROTOCOLS)
+        return {name: known[name] for name in self.settings.protocols}
 
 
 def run_hash(experiment: Experiment, settings: Any, unused: Collection[str] = (), **changes: Any) -> str:

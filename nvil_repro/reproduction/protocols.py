@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from nvil_repro.training.optimisers import Optimiser
 
 if TYPE_CHECKING:
     import pandas
@@ -76,19 +74,19 @@ DOCUMENT_PROTOCOLS = {
 }
 
 
-def protocol_table(
-    known: Mapping[str, Protocol] | Mapping[str, DocumentProtocol], names: Iterable[str]
-) -> pandas.DataFrame:
+def protocol_table(protocols: Mapping[str, Protocol | DocumentProtocol]) -> pandas.DataFrame:
     """What each of these protocols does: a line a protocol, in columns what moves parameters in any of them, "–" where
     one has no such thing.
     """
     import pandas
 
-    table = pandas.DataFrame({name: _disclosed(known[name]) for name in names}).T
+    table = pandas.DataFrame({name: _disclosed(how) for name, how in protocols.items()}).T
     return table.dropna(axis="columns", how="all").fillna("–").rename_axis("protocol")
 
 
 def _disclosed(how: Protocol | DocumentProtocol) -> dict[str, Any]:
+    from nvil_repro.training.optimisers import Optimiser
+
     fields, constants = how._asdict(), Optimiser(how.optimiser)
     rules = {
         "sgd": "SGD",

@@ -44,7 +44,7 @@ def _protocols(rows: Sequence[Row]) -> Iterable[str]:
     """A table for images and one for documents of the protocols that rows name."""
     for title, (known, experiments) in PROTOCOL_TABLES.items():
         named = {row.protocol for row in rows if row.experiment in experiments}
-        table = protocol_table(known, [name for name in known if name in named])
+        table = protocol_table({name: how for name, how in known.items() if name in named})
         if not table.empty:
             lines = [
                 (str(name), *map(_field, line))
