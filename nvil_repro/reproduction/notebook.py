@@ -55,8 +55,7 @@ class Run:
     @property
     def protocols(self) -> dict[str, Protocol | DocumentProtocol]:
         """What the names of its settings' `protocols` stand for."""
-        known = getattr(self.settings, "known_protocols", PROTOCOLS)
-        return {name: known[name] for name in self.settings.protocols}
+        return {name: _known_protocols(self.settings)[name] for name in self.settings.protocols}
 
 
 def run_hash(experiment: Experiment, settings: Any, unused: Collection[str] = (), **changes: Any) -> str:
@@ -65,12 +64,16 @@ def run_hash(experiment: Experiment, settings: Any, unused: Collection[str] = ()
     """
     values = asdict(settings) | changes
     protocols = values.get("protocols") or [values[name] for name in ("protocol",) if name in values]
-    known = getattr(settings, "known_protocols", PROTOCOLS)
+    known = _known_protocols(settings)
     rates = {
         name: {rate: value for rate, value in known[name]._asdict().items() if rate not in unused}
         for name in protocols
     }
     return settings_hash({"experiment": experiment.name, "rates": rates, **values})
+
+
+def _known_protocols(settings: Any) -> Mapping[str, Protocol | DocumentProtocol]:
+    return getattr(settings, "known_protocols", PROTOCOLS)
 
 
 def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:

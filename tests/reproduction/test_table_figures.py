@@ -47,9 +47,7 @@ def test_curves_have_a_panel_a_model(row: Any) -> None:
     figure = table_curves(table(row))
     assert [axes.get_title() for axes in figure.axes] == ["SBN 200", "SBN 200-200"]
     assert figure.get_supxlabel() == "parameter updates, thousands"
-    assert {axes.get_xlabel() for axes in figure.axes} == {
-        ""
-    }  # one of a panel's own would run into the next one's
+    assert not any(axes.get_xlabel() for axes in figure.axes)  # a panel's own would run into the next one's
     assert table_curves(table(row), "seconds").axes[0].get_xscale() == "log"
     early = table(row)[0]._replace(updates=5, value=-500.0)
     assert table_curves([early, *table(row)]).axes[0].get_ylim() == figure.axes[0].get_ylim() == (-112, -98)
