@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeVar
 from nvil_repro.reproduction.experiment import Experiment
 from nvil_repro.reproduction.naming import UNIGRAM, parse_model
 from nvil_repro.reproduction.notebook import Run, run_hash
-from nvil_repro.reproduction.protocols import WAKE_SLEEP
 from nvil_repro.reproduction.results import Row, read_results
 from nvil_repro.reproduction.runs import LIKELIHOOD
 from nvil_repro.reproduction.settings import BoundTable, DocumentTable
@@ -93,8 +92,7 @@ def cell_hash(experiment: Experiment, s: Any, cell: Cell | DocumentCell) -> str:
         return run_hash(experiment, s, **alone)
     alone |= {"models": (cell.model,), "columns": (cell.column,)}
     alone |= {} if cell.protocol else dict.fromkeys(_OF_BOUNDS)
-    unused = ("rate", "inference_rate") if cell.column == WAKE_SLEEP else ("wake_sleep_rate",)
-    return run_hash(experiment, s, unused, **alone)
+    return run_hash(experiment, s, lambda how: how.of_column(cell.column), **alone)
 
 
 # What no exact likelihood depends on.

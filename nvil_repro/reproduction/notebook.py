@@ -9,7 +9,7 @@ refused here.
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -58,17 +58,19 @@ class Run:
         return {name: _known_protocols(self.settings)[name] for name in self.settings.protocols}
 
 
-def run_hash(experiment: Experiment, settings: Any, unused: Collection[str] = (), **changes: Any) -> str:
-    """The settings hash of result rows, given what of the settings they have otherwise; a protocol counts with the
-    rates it stands for, but for those that are `unused`.
+def run_hash(
+    experiment: Experiment,
+    settings: Any,
+    used: Callable[[Any], dict[str, Any]] = lambda how: how._asdict(),
+    **changes: Any,
+) -> str:
+    """The settings hash of result rows, given what of the settings they have otherwise; a protocol counts with what
+    of it is `used`.
     """
     values = asdict(settings) | changes
     protocols = values.get("protocols") or [values[name] for name in ("protocol",) if name in values]
     known = _known_protocols(settings)
-    rates = {
-        name: {rate: value for rate, value in known[name]._asdict().items() if rate not in unused}
-        for name in protocols
-    }
+    rates = {name: used(known[name]) for name in protocols}
     return settings_hash({"experiment": experiment.name, "rates": rates, **values})
 
 

@@ -18,7 +18,8 @@ ESTIMATORS = (*VARIANTS, "pathwise", "pathwise_kl")
 
 class Protocol(NamedTuple):
     """How parameters move. Rates multiply gradients *summed* over the minibatch, as in the paper; after the
-    fraction `hold` of the updates they fall linearly to zero. Wake-sleep has one rate for both networks.
+    fraction `hold` of the updates they fall linearly to zero. Wake-sleep has one rate for both networks, and hidden
+    units that are not centred, which would cost it nats.
     """
 
     optimiser: str
@@ -28,6 +29,12 @@ class Protocol(NamedTuple):
     batch: int = 20
     centre: float = 0.0  # of hidden units, see `training.optimisers.Optimiser`
     hold: float = 1.0
+
+    def of_column(self, column: str) -> dict[str, Any]:
+        """What a column of Tables 1 and 2 is trained by: the fields without those that are for other columns."""
+        unused = ("rate", "inference_rate") if column == WAKE_SLEEP else ("wake_sleep_rate",)
+        fields = {name: value for name, value in self._asdict().items() if name not in unused}
+        return fields | ({"centre": 0.0} if column == WAKE_SLEEP else {})
 
 
 PROTOCOLS = {
@@ -103,6 +110,6 @@ def _disclosed(how: Protocol | DocumentProtocol) -> dict[str, Any]:
         "rates fall": {0.0: "from the start", 1.0: "never"}.get(
             how.hold, f"after {how.hold:.0%} of the updates"
         ),
-        "hidden units centred at": how.centre or None,
+        "NVIL's hidden units centred at": how.centre or None,
         "weight decay of P": fields.get("weight_decay") or None,
     }

@@ -43,7 +43,7 @@ def protocol_settings(
         architecture=architecture,
         method="wake-sleep" if asleep else "nvil",
         seeds=tuple(seeds),
-        optimiser=Optimiser(how.optimiser, centre=how.centre),
+        optimiser=Optimiser(how.optimiser, centre=how.of_column(method)["centre"]),
         rate=how.wake_sleep_rate if asleep else how.rate,
         inference_rate=inference_rate,
         baseline_rate=inference_rate,
