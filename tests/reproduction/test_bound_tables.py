@@ -183,11 +183,12 @@ def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path, monkeypatch: 
         assert (pair[0] == pair[1]) == same
     asleep = cell._replace(column="wake-sleep")
     before = [cell_hash(alone.experiment, alone.settings, each) for each in (cell, asleep)]
-    for rate, moves in (("wake_sleep_rate", [False, True]), ("rate", [True, False]), ("hold", [True, True])):
+    of_nvil, of_sleep = {"rate", "inference_rate", "centre"}, {"wake_sleep_rate"}
+    for field in (*of_nvil, *of_sleep, "hold", "batch"):
         with monkeypatch.context() as patch:
-            patch.setitem(PROTOCOLS, "balanced", PROTOCOLS["balanced"]._replace(**{rate: 0.25}))
+            patch.setitem(PROTOCOLS, "balanced", PROTOCOLS["balanced"]._replace(**{field: 0.25}))
             after = [cell_hash(alone.experiment, alone.settings, each) for each in (cell, asleep)]
-        assert [a != b for a, b in zip(after, before, strict=True)] == moves
+        assert [a != b for a, b in zip(after, before, strict=True)] == [field not in of_sleep, field not in of_nvil]
     quick = EXPERIMENTS["quickstart"]
     assert len(expected_hashes(quick, quick.profiles["smoke"])) == 1
 

@@ -33,6 +33,13 @@ def test_the_letter_of_the_paper() -> None:
     assert (asleep.method, asleep.variants) == ("wake-sleep", ("",))
 
 
+def test_wake_sleep_is_not_centred() -> None:
+    assert settings("balanced").optimiser.centre == 0.5
+    assert settings("balanced", method="autoregressive Q").optimiser.centre == 0.5
+    asleep = settings("balanced", method="wake-sleep").optimiser
+    assert asleep == replace(settings("balanced").optimiser, centre=0.0)
+
+
 def test_rates_fall_from_the_fraction_that_is_held() -> None:
     assert settings("balanced").decay_from == 50
     how = PROTOCOLS["literal"]._replace(hold=0.52)
