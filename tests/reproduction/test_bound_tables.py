@@ -188,7 +188,10 @@ def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path, monkeypatch: 
         with monkeypatch.context() as patch:
             patch.setitem(PROTOCOLS, "balanced", PROTOCOLS["balanced"]._replace(**{field: 0.25}))
             after = [cell_hash(alone.experiment, alone.settings, each) for each in (cell, asleep)]
-        assert [a != b for a, b in zip(after, before, strict=True)] == [field not in of_sleep, field not in of_nvil]
+        assert [a != b for a, b in zip(after, before, strict=True)] == [
+            field not in of_sleep,
+            field not in of_nvil,
+        ]
     quick = EXPERIMENTS["quickstart"]
     assert len(expected_hashes(quick, quick.profiles["smoke"])) == 1
 
