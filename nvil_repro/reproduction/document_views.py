@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # Of the private file behind the printed 20 Newsgroups rows; recalled from the literature, not checked.
 PRIVATE = {"documents": "11,314 / 7,531", "mean length": 51.8, "sd": 70.8, "unigram perplexity": 1335.0}
 
+STAND_INS = {"reuters21578": "rcv1"}  # and for which of the paper's corpora
+
 
 def corpora_table(corpora: Mapping[str, Corpus], rows: Sequence[Row]) -> pandas.DataFrame:
     """A line a corpus: documents of training (with validation) and test, empty ones dropped, lengths of training
@@ -139,20 +141,29 @@ def partitions(rows: Sequence[Row]) -> pandas.DataFrame:
     return table.assign(gap=(table["reverse AIS"] - table["AIS"]) / words_of)
 
 
-def places(table: pandas.DataFrame, corpus: str = "20news") -> pandas.DataFrame:
-    """The printed order beside ours, best first: a line a system of `summary` that the paper prints on this corpus, by
-    what the paper measures, under the protocol that did best.
+def places(table: pandas.DataFrame, published: Sequence[Published]) -> pandas.DataFrame:
+    """The printed order beside ours, best first: a line a corpus and system of `summary` that the paper prints on it,
+    or on the corpus that it stands in for, by what the paper measures, under the protocol that did best.
 
-    Columns: system, log P is, protocol, paper, ours, place in the paper, place here, and ratio: ours / unigram over
-    paper / unigram, 1 where the two agree.
+    Columns: corpus, printed of, system, log P is, protocol, paper, ours, place in the paper, place here, and ratio:
+    ours / unigram over paper / unigram, 1 where the two agree; nan for a stand-in.
     """
-    own = table[(table["corpus"] == corpus) & table["paper"].notna() & table["ours"].notna()]
-    best = own.sort_values("ours").drop_duplicates("system")
-    columns = best[["system", "log P is", "protocol", "paper", "ours"]].copy()
-    columns["place in the paper"] = columns["paper"].rank().astype(int)
-    columns["place here"] = columns["ours"].rank().astype(int)
-    columns["ratio"] = best["ours / unigram"] / best["paper / unigram"]
-    return columns.sort_values("paper").reset_index(drop=True)
+    import pandas
+
+    printed = {(n.dataset, f"{n.model} {n.dims}".strip(), n.variant): n.published for n in published}
+    keys = ["printed of", "system", "log P is"]
+    lines = table.assign(**{"printed of": table["corpus"].replace(STAND_INS)})
+    papers = [printed.get(tuple(line)) for line in lines[keys].itertuples(index=False)]
+    lines = lines.assign(paper=pandas.Series(papers, lines.index, dtype=float)).dropna(
+        subset=["paper", "ours"]
+    )
+    best = lines.sort_values("ours").drop_duplicates(["corpus", "system"])
+    ranks = best.groupby("corpus")[["paper", "ours"]].rank().astype(int)
+    ratio = best["ours / unigram"] / best["paper / unigram"]
+    columns = best[["corpus", *keys, "protocol", "paper", "ours"]].assign(
+        **{"place in the paper": ranks["paper"], "place here": ranks["ours"], "ratio": ratio}
+    )
+    return columns.sort_values(["printed of", "corpus", "paper"]).reset_index(drop=True)
 
 
 def require_sound(rows: Sequence[Row]) -> str:
@@ -188,17 +199,18 @@ def top_words(
     units: int = 5,
     count: int = 8,
 ) -> pandas.DataFrame:
-    """The words of the largest weights of the first units (topics) of each corpus's systems, their first nets here."""
+    """The words of the largest weights of the first units (topics) of systems, their first nets here: a line a system
+    and unit, a column a corpus.
+    """
     import pandas
 
-    lines = []
+    lines: dict[tuple[str, int], dict[str, str]] = {}
     for cell, net in _firsts(systems):
         weights, words = word_weights(net)[:units], corpora[cell.corpus].words
         for unit, row in enumerate(np.argsort(-weights, axis=1, kind="stable")[:, :count]):
-            lines.append((cell.corpus, cell.system, unit, ", ".join(words[w] for w in row)))
-    return pandas.DataFrame(lines, columns=["corpus", "system", "unit", "words"]).set_index(
-        ["corpus", "system", "unit"]
-    )
+            lines.setdefault((cell.system, unit), {})[cell.corpus] = ", ".join(words[w] for w in row)
+    index = pandas.MultiIndex.from_tuples(list(lines), names=["system", "unit"])
+    return pandas.DataFrame(list(lines.values()), index=index).fillna("")
 
 
 def word_weights(net: Any) -> NDArray[np.float64]:
@@ -225,14 +237,14 @@ def nearest_documents(
     count: int = 2,
     words: int = 6,
 ) -> pandas.DataFrame:
-    """For test documents, the training documents whose units' probabilities under the Q of the first belief network
-    here have the smallest angle to theirs, each told by its most telling words. Empty without a belief network.
+    """For test documents of each corpus, the training documents whose units' probabilities under the Q of its first
+    belief network here have the smallest angle to theirs, each told by its most telling words.
     """
     import pandas
 
     lines = []
-    if (first := first_net(systems)) is not None:
-        (cell, net), corpus = first, corpora[first[0].corpus]
+    for cell, net in _belief_nets(systems):
+        corpus = corpora[cell.corpus]
         codes, wanted = _codes(net, corpus.train), _codes(net, corpus.test.take(np.asarray(documents)))
         nearest = np.argsort(-(wanted @ codes.T), axis=1, kind="stable")[:, :count]
         for document, row in zip(documents, nearest, strict=True):
@@ -271,6 +283,10 @@ def _firsts(systems: Mapping[DocumentCell, Measured | None]) -> list[tuple[Docum
     return list(first.values())
 
 
-def first_net(systems: Mapping[DocumentCell, Measured | None]) -> tuple[DocumentCell, BeliefNet] | None:
-    """The first belief network that is here, if any."""
-    return next(((c, net) for c, net in _firsts(systems) if parse_model(c.system)[0] in BELIEF_NETS), None)
+def _belief_nets(systems: Mapping[DocumentCell, Measured | None]) -> list[tuple[DocumentCell, BeliefNet]]:
+    """The first belief network of each corpus that has one here."""
+    nets: dict[str, tuple[DocumentCell, BeliefNet]] = {}
+    for cell, net in _firsts(systems):
+        if parse_model(cell.system)[0] in BELIEF_NETS:
+            nets.setdefault(cell.corpus, (cell, net))
+    return list(nets.values())

@@ -53,16 +53,18 @@ SAMPLER_STROKES = {
 
 
 def log_x_axis(axes: Axes) -> None:
-    """A logarithmic axis of few decades: ticks between powers of ten have labels too, where there is room."""
-    from matplotlib.ticker import LogFormatter
+    """A logarithmic axis of few decades: over less than two, twice and five times a power of ten have labels too, and
+    over less than half a decade all its multiples.
+    """
 
-    class Plain(LogFormatter):
-        def __call__(self, x: float, pos: int | None = None) -> str:
-            return f"{x:g}" if super().__call__(x, pos) else ""
+    def label(x: float, _: float) -> str:
+        low, high = axes.get_xlim()
+        digits = (1,) if high > 100 * low else (1, 2, 5) if high > 10**0.5 * low else range(1, 10)
+        return f"{x:g}" if int(f"{x:.0e}"[0]) in digits else ""
 
     axes.set_xscale("log")
-    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        set_formatter(Plain(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+    axes.xaxis.set_major_formatter(label)
+    axes.xaxis.set_minor_formatter(label)
 
 
 def use_style() -> None:

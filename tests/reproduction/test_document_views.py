@@ -36,12 +36,27 @@ def test_places_are_those_of_what_the_paper_measures(row: Callable[..., Row]) ->
     ensemble = exact._replace(variant="estimate", value=850.0)  # not what is printed
     literal = table_3(row)[1]._replace(protocol="literal", value=1200.0)
     table = document_views.summary([*table_3(row), exact, ensemble, literal], read_published())
-    found = document_views.places(table)
+    found = document_views.places(table, read_published())
     assert found["system"].tolist() == ["DocNADE 50", "SBN 50", "unigram"]
     assert found["place in the paper"].tolist() == [1, 2, 3]
     assert found["place here"].tolist() == [2, 1, 3]  # by the bound of the better protocol
     assert found["ratio"].tolist() == pytest.approx([950 / 1300 / (896 / 1335), 910 / 1300 / (909 / 1335), 1])
-    assert document_views.places(table, "reuters21578").empty
+    assert document_views.places(table.assign(corpus="another"), read_published()).empty
+
+
+def test_the_order_on_a_stand_in_is_beside_that_of_the_paper_s_corpus(row: Callable[..., Row]) -> None:
+    fdarn = [r._replace(model="fDARN", value=r.value - 5) for r in table_3(row) if r.model == "SBN"]
+    rows = [r._replace(dataset="reuters21578") for r in (*table_3(row), *fdarn)]
+    table = document_views.summary([*table_3(row), *rows], read_published())
+    assert table[table["corpus"] == "reuters21578"]["paper"].isna().all()  # of another corpus
+    found = document_views.places(table, read_published()).set_index("corpus")
+    assert found.index.tolist() == ["20news"] * 2 + ["reuters21578"] * 3
+    there = found.loc["reuters21578"]
+    assert set(there["printed of"]) == {"rcv1"}
+    assert there["system"].tolist() == ["fDARN 50", "SBN 50", "unigram"]
+    assert there["paper"].tolist() == [724, 784, 2208]
+    assert there["place here"].tolist() == [1, 2, 3]
+    assert there["ratio"].isna().all()
 
 
 def test_what_no_length_of_training_excuses(row: Callable[..., Row]) -> None:

@@ -25,7 +25,7 @@ from nvil_repro.reproduction.figures import (
 from nvil_repro.reproduction.notebook import parameters
 from nvil_repro.reproduction.protocols import VARIANTS
 from nvil_repro.reproduction.results import Row
-from nvil_repro.reproduction.style import STROKES, use_style
+from nvil_repro.reproduction.style import STROKES, log_x_axis, use_style
 
 MakeRow = Callable[..., Row]
 
@@ -174,3 +174,23 @@ def test_variance_along_training_has_a_panel_a_layer(row: MakeRow) -> None:
     assert all(axes.get_xscale() == axes.get_yscale() == "log" for axes in figure.axes)
     with pytest.raises(ValueError, match="gradient variance along training"):
         variance_curves([row()])
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ((1, 1000), "1 10 100 1000"),
+        ((0.0012, 0.09), "0.002 0.005 0.01 0.02 0.05"),
+        ((2.9, 7.1), "3 4 5 6 7"),
+    ],
+)
+def test_a_logarithmic_axis_is_labelled_as_densely_as_it_is_short(
+    limits: tuple[float, float], expected: str
+) -> None:
+    axes = pyplot.figure().subplots()
+    log_x_axis(axes)
+    axes.set_xlim(limits)
+    axes.figure.draw_without_rendering()
+    texts = {text for label in axes.get_xticklabels(which="both") if (text := label.get_text())}
+    low, high = limits
+    assert sorted((t for t in texts if low <= float(t) <= high), key=float) == expected.split()
