@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.naming import UNIGRAM
 from nvil_repro.reproduction.results import Row, frame
 from nvil_repro.reproduction.style import Stroke, log_x_axis
@@ -35,7 +36,7 @@ def perplexity_points(summary: pandas.DataFrame) -> Figure:
     from matplotlib import pyplot
     from matplotlib.ticker import NullFormatter
 
-    table = summary[summary["system"] != UNIGRAM]
+    table = summary[(summary["system"] != UNIGRAM) & (summary["note"] != NOT_RUN)]
     corpora, systems = (list(dict.fromkeys(table[name])) for name in ("corpus", "system"))
     size = (1.6 + 3.0 * len(corpora), 1.2 + 0.45 * len(systems))
     figure, panels = pyplot.subplots(1, len(corpora), figsize=size, sharey=True, squeeze=False)

@@ -65,6 +65,15 @@ def load_all(run: Run) -> dict[str, Corpus]:
     return {name: _part(load(name), s.train_documents, s.test_documents) for name in s.corpora}
 
 
+def raw_twins(run: Run) -> dict[str, Corpus]:
+    """The run's corpora of log-rounded counts with the counts as they are, cut likewise, by name."""
+    names = [name.split("-") for name in run.settings.corpora]
+    twins = ["-".join([base, "raw", *size]) for base, *size in names if base != "rcv1" and "raw" not in size]
+    return {
+        name: _part(load(name), run.settings.train_documents, run.settings.test_documents) for name in twins
+    }
+
+
 def _part(corpus: Corpus, train: int, test: int) -> Corpus:
     """With fewer documents to train on it is another data set, and called so."""
     parts = _some(corpus.train, train, "training part"), _some(corpus.test, test, "test part")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,16 @@ from numpy.typing import NDArray
 
 from nvil_repro.data.corpora import statistics as statistics_of
 from nvil_repro.data.counts import Corpus, Counts
+from nvil_repro.evaluation.documents import score_unigram
+from nvil_repro.evaluation.perplexity import perplexity
 from nvil_repro.learning.lda import csr
 from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.models.docnade import DocNade
 from nvil_repro.models.lda import Lda, topics
 from nvil_repro.models.replicated_softmax import ReplicatedSoftmax
+from nvil_repro.models.unigram import unigram
 from nvil_repro.reproduction.cells import BELIEF_NETS, DocumentCell
+from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.document_systems import LOG_Z, PER_CORPUS, PER_DOCUMENT
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.naming import UNIGRAM, parse_model
@@ -30,26 +35,26 @@ if TYPE_CHECKING:
 # Of the private file behind the printed 20 Newsgroups rows; recalled from the literature, not checked.
 PRIVATE = {"documents": "11,314 / 7,531", "mean length": 51.8, "sd": 70.8, "unigram perplexity": 1335.0}
 
-STAND_INS = {"reuters21578": "rcv1"}  # and for which of the paper's corpora
+# Corpora of any number of words that stand in for one of the paper's.
+STAND_INS = {r"reuters21578(-\d+)?": "rcv1"}
 
 
-def corpora_table(corpora: Mapping[str, Corpus], rows: Sequence[Row]) -> pandas.DataFrame:
+def corpora_table(corpora: Mapping[str, Corpus]) -> pandas.DataFrame:
     """A line a corpus: documents of training (with validation) and test, empty ones dropped, lengths of training
     documents, and the unigram model's test perplexity per document; the paper's own file first.
     """
     import pandas
 
-    unigrams = {row.dataset: row.value for row in rows if row.model == UNIGRAM and row.metric == PER_DOCUMENT}
     lines: dict[str, dict[str, Any]] = {"the paper's 20 Newsgroups": PRIVATE}
     for corpus in corpora.values():
-        found = statistics_of(corpus)
+        found, scores = statistics_of(corpus), score_unigram(unigram(corpus.train), corpus.test)
         lines[corpus.dataset] = {
             "documents": f"{found.train_documents:,} / {found.test_documents:,}",
             "dropped": f"{found.dropped[0]} / {found.dropped[1]}",
             "words": len(corpus.words),
             "mean length": found.mean,
             "sd": found.sd,
-            "unigram perplexity": unigrams.get(corpus.dataset, math.nan),
+            "unigram perplexity": perplexity(scores.log_p, corpus.test.lengths).per_document,
         }
     return pandas.DataFrame.from_dict(lines, orient="index")
 
@@ -60,7 +65,8 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
     Columns: corpus, system, protocol, log P is, paper, ours (per document, the paper's definition; mean over seeds that
     did not diverge), stderr (over test documents), spread (largest less smallest seed), seeds, diverged (seeds),
     paper / unigram and ours / unigram (each with its own unigram), corpus perplexity (the other one), documents,
-    updates, minutes (of one thread, a seed); updates and note are the first seed's.
+    updates, minutes (of one thread, a seed); updates and note are the first seed's. Of the paper's corpora that no row
+    is of, the printed numbers alone, noted "not run".
     """
     import pandas
 
@@ -69,7 +75,12 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
         row.dataset: row.value for row in tests if row.model == UNIGRAM and row.metric == PER_DOCUMENT
     }
     printed = {number.dataset: number.published for number in published if number.model == UNIGRAM}
-    return pandas.DataFrame([_line(group, published, printed, unigrams) for group in _groups(tests)])
+    lines = [_line(group, published, printed, unigrams) for group in _groups(tests)]
+    run = {row.dataset.partition(",")[0] for row in tests}  # "20news, 2,000 documents"
+    numbers = [n for n in published if (n.experiment, n.measured) == ("document_perplexity", PER_DOCUMENT)]
+    waiting = [n for n in numbers if n.published is not None and n.dataset not in run]
+    table = pandas.DataFrame([*lines, *(_not_run(number, printed) for number in waiting)])
+    return table.astype(dict.fromkeys(("seeds", "diverged", "documents", "updates"), "Int64"))
 
 
 def _line(
@@ -100,6 +111,20 @@ def _line(
         "updates": first.updates,
         "minutes": _mean(row.seconds for row in headlines) / 60,
         "note": first.note,
+    }
+
+
+def _not_run(number: Published, printed: Mapping[str, float | None]) -> dict[str, Any]:
+    paper = _known(number.published)
+    return {
+        "corpus": number.dataset,
+        "system": f"{number.model} {number.dims}".strip(),
+        "protocol": "",
+        "log P is": number.variant,
+        "paper": paper,
+        "ours": math.nan,
+        "paper / unigram": paper / _known(printed.get(number.dataset)),
+        "note": NOT_RUN,
     }
 
 
@@ -152,7 +177,7 @@ def places(table: pandas.DataFrame, published: Sequence[Published]) -> pandas.Da
 
     printed = {(n.dataset, f"{n.model} {n.dims}".strip(), n.variant): n.published for n in published}
     keys = ["printed of", "system", "log P is"]
-    lines = table.assign(**{"printed of": table["corpus"].replace(STAND_INS)})
+    lines = table.assign(**{"printed of": table["corpus"].map(_printed_of)})
     papers = [printed.get(tuple(line)) for line in lines[keys].itertuples(index=False)]
     lines = lines.assign(paper=pandas.Series(papers, lines.index, dtype=float)).dropna(
         subset=["paper", "ours"]
@@ -164,6 +189,11 @@ def places(table: pandas.DataFrame, published: Sequence[Published]) -> pandas.Da
         **{"place in the paper": ranks["paper"], "place here": ranks["ours"], "ratio": ratio}
     )
     return columns.sort_values(["printed of", "corpus", "paper"]).reset_index(drop=True)
+
+
+def _printed_of(corpus: str) -> str:
+    """The paper's corpus that this one is, or stands in for."""
+    return next((paper for names, paper in STAND_INS.items() if re.fullmatch(names, corpus)), corpus)
 
 
 def require_sound(rows: Sequence[Row]) -> str:

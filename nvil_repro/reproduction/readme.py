@@ -17,6 +17,7 @@ from nvil_repro.reproduction import (
     table_views,
 )
 from nvil_repro.reproduction.belief_nets import final_bounds
+from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.protocols import DOCUMENT_PROTOCOLS, PROTOCOLS, protocol_table
@@ -114,13 +115,15 @@ def _document_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
             line["protocol"],
             line["log P is"],
             _number(line["paper"], ".0f"),
-            f"{_number(line['ours'], '.0f')} ± {_number(line['stderr'], '.0f')}",
+            NOT_RUN
+            if line["note"] == NOT_RUN
+            else f"{_number(line['ours'], '.0f')} ± {_number(line['stderr'], '.0f')}",
             _number(line["spread"], ".0f"),
             _number(line["paper / unigram"], ".3f"),
             _number(line["ours / unigram"], ".3f"),
             _number(line["corpus perplexity"], ".0f"),
             _number(line["minutes"], ".0f"),
-            f"{line['seeds']}",
+            "–" if line["note"] == NOT_RUN else f"{line['seeds']}",
         )
         for line in document_views.summary(rows, published).to_dict("records")
     ]

@@ -269,6 +269,25 @@ def test_a_part_is_of_random_documents(
     assert (small.train.dense() != whole[:50]).any()
 
 
+def test_raw_twins_are_cut_likewise(
+    corpora: dict[str, Corpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_table, "load", lambda name: corpora["20news"]._replace(dataset=name))
+    names = ["20news", "20news-raw", "reuters21578-10000", "reuters21578-raw-500", "rcv1"]
+    twins = document_table.raw_twins(make_run(tmp_path, corpora=names, train_documents=50, test_documents=10))
+    assert [*twins] == ["20news-raw", "reuters21578-raw-10000"]
+    assert {(c.train.documents, c.test.documents) for c in twins.values()} == {(50, 10)}
+
+
+def test_what_is_said_of_a_corpus(corpora: dict[str, Corpus], rows: list[Row]) -> None:
+    line = document_views.corpora_table(corpora).loc["toy"]
+    (unigram,) = (r for r in rows if r.model == "unigram" and r.metric == "perplexity_per_document")
+    assert line["unigram perplexity"] == unigram.value
+    lengths = [part.lengths for part in (corpora["20news"].train, corpora["20news"].valid)]
+    assert line["mean length"] == np.concatenate(lengths).mean()
+    assert line["words"] == len(corpora["20news"].words)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -30,6 +30,20 @@ def test_the_summary_is_relative_to_each_unigram(row: Callable[..., Row]) -> Non
     assert math.isnan(table[table["log P is"] == "importance-weighted"].iloc[0]["paper"])
 
 
+def test_of_corpora_that_no_row_is_of_the_printed_numbers_alone(row: Callable[..., Row]) -> None:
+    smaller = [r._replace(dataset="20news, 2,000 documents") for r in table_3(row)]
+    table = document_views.summary(smaller, read_published())
+    waiting = table[table["note"] == "not run"]
+    assert waiting["ours"].isna().all()
+    assert set(waiting["corpus"]) == {"rcv1"}
+    assert dict(zip(waiting["system"], waiting["paper"], strict=True))["fDARN 200"] == 598
+    assert waiting[waiting["system"] == "SBN 50"]["paper / unigram"].tolist() == [784 / 2208]
+    there = [r._replace(dataset="rcv1") for r in smaller]
+    waiting = document_views.summary(there, read_published())["note"] == "not run"  # control
+    assert not waiting[: len(there) - 1].any()
+    assert waiting.sum() == 7  # of 20news
+
+
 def test_places_are_those_of_what_the_paper_measures(row: Callable[..., Row]) -> None:
     common = {"experiment": "document_perplexity", "dataset": "20news", "metric": PER_DOCUMENT, "dims": "50"}
     exact = row(model="DocNADE", method="", protocol="", variant="exact", value=950.0, **common)
@@ -46,11 +60,12 @@ def test_places_are_those_of_what_the_paper_measures(row: Callable[..., Row]) ->
 
 def test_the_order_on_a_stand_in_is_beside_that_of_the_paper_s_corpus(row: Callable[..., Row]) -> None:
     fdarn = [r._replace(model="fDARN", value=r.value - 5) for r in table_3(row) if r.model == "SBN"]
-    rows = [r._replace(dataset="reuters21578") for r in (*table_3(row), *fdarn)]
+    names = ("reuters21578", "reuters21578-10000", "reuters21578-raw")
+    rows = [r._replace(dataset=name) for name in names for r in (*table_3(row), *fdarn)]
     table = document_views.summary([*table_3(row), *rows], read_published())
-    assert table[table["corpus"] == "reuters21578"]["paper"].isna().all()  # of another corpus
+    assert table[table["corpus"].isin(names)]["paper"].isna().all()  # of another corpus
     found = document_views.places(table, read_published()).set_index("corpus")
-    assert found.index.tolist() == ["20news"] * 2 + ["reuters21578"] * 3
+    assert found.index.tolist() == ["20news"] * 2 + ["reuters21578"] * 3 + ["reuters21578-10000"] * 3
     there = found.loc["reuters21578"]
     assert set(there["printed of"]) == {"rcv1"}
     assert there["system"].tolist() == ["fDARN 50", "SBN 50", "unigram"]
