@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from nvil_repro.reproduction.compare import NOT_RUN
+from nvil_repro.reproduction.document_table import HEADLINES
 from nvil_repro.reproduction.naming import UNIGRAM
 from nvil_repro.reproduction.results import Row, frame
 from nvil_repro.reproduction.style import Stroke, log_x_axis
@@ -25,15 +26,16 @@ SYSTEMS = {
     "Replicated softmax": Stroke("replicated softmax", "#D55E00", (5, 1.5, 1.5, 1.5), "s"),
     "LDA": Stroke("LDA", "#CC79A7", (8, 2), "D"),
 }
-FILL = {"bound": "full", "exact": "full", "estimate": "full", "importance-weighted": "none"}
+GREY = "#56565B"
 
 
 def perplexity_points(summary: pandas.DataFrame) -> Figure:
     """`document_views.summary` as points: a panel a corpus, a line a system; perplexity over that of the unigram model,
     logarithmic. Crosses are printed numbers over the printed unigram; ours are pale under the literal protocols and
-    hollow where importance-weighted.
+    hollow where they are not what the paper measures: importance-weighted, or averaged over orders.
     """
     from matplotlib import pyplot
+    from matplotlib.lines import Line2D
     from matplotlib.ticker import NullFormatter
 
     table = summary[(summary["system"] != UNIGRAM) & (summary["note"] != NOT_RUN)]
@@ -42,15 +44,11 @@ def perplexity_points(summary: pandas.DataFrame) -> Figure:
     figure, panels = pyplot.subplots(1, len(corpora), figsize=size, sharey=True, squeeze=False)
     for corpus, axes in zip(corpora, panels[0], strict=True):
         for line in table[table["corpus"] == corpus].to_dict("records"):
-            stroke, y = SYSTEMS[line["system"].rpartition(" ")[0]], systems.index(line["system"])
-            alpha = 0.35 if line["protocol"].startswith("literal") else 1.0
-            axes.plot(line["paper / unigram"], y, "x", color="#56565B", markersize=9, markeredgewidth=2)
-            look: dict[str, Any] = {
-                "color": stroke.colour,
-                "alpha": alpha,
-                "fillstyle": FILL[line["log P is"]],
-            }
-            axes.plot(line["ours / unigram"], y, stroke.marker, markersize=8, **look)
+            kind, y = line["system"].rpartition(" ")[0], systems.index(line["system"])
+            printed_kind = line["log P is"] == HEADLINES.get(kind, "estimate")
+            look = {**_look(line["protocol"], printed_kind), "color": SYSTEMS[kind].colour}
+            axes.plot(line["paper / unigram"], y, **CROSS)
+            axes.plot(line["ours / unigram"], y, SYSTEMS[kind].marker, **look)
         axes.set_title(corpus, fontsize="medium")
         axes.set_xscale("log")
         ticks = [
@@ -60,9 +58,33 @@ def perplexity_points(summary: pandas.DataFrame) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
     panels[0, 0].set_yticks(range(len(systems)), systems)
     panels[0, 0].set_ylim(len(systems) - 0.5, -0.5)
-    figure.supxlabel("test perplexity / unigram's: lower is better; crosses: printed", fontsize="medium")
+    figure.supxlabel("test perplexity / unigram's: lower is better", fontsize="medium")
+    keys = {"printed": CROSS} | {
+        name: {"color": GREY, "marker": "o", "linestyle": "", **_look(protocol, printed_kind)}
+        for name, protocol, printed_kind in (
+            ("ours", "", True),
+            ("importance-weighted, or all orders", "", False),
+            ("pale: by the letter", "literal", True),
+        )
+    }
+    handles = [Line2D([], [], label=name, **key) for name, key in keys.items()]
+    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncol=4, fontsize="small")
     figure.tight_layout()
     return figure
+
+
+CROSS: dict[str, Any] = {
+    "color": GREY,
+    "marker": "x",
+    "linestyle": "",
+    "markersize": 9,
+    "markeredgewidth": 2,
+}
+
+
+def _look(protocol: str, printed_kind: bool) -> dict[str, Any]:
+    alpha = 0.35 if protocol.startswith("literal") else 1.0
+    return {"alpha": alpha, "fillstyle": "full" if printed_kind else "none", "markersize": 8}
 
 
 def perplexity_curves(rows: Sequence[Row]) -> Figure:

@@ -54,15 +54,15 @@ def rows(row: MakeRow) -> list[Row]:
 def test_a_picture_without_nets_is_the_kept_one(tmp_path: Path) -> None:
     before = parameters({"profile": "smoke", "results_dir": str(tmp_path)}, "nvil_vs_wake_sleep")
     run = replace(before, results_dir=tmp_path / "here", keep=tmp_path)
-    with pytest.raises(ValueError, match="nothing to show in the figure table_1_samples"):
-        save_figure(None, "table_1_samples", before)
-    kept = save_figure(pyplot.figure(), "table_1_samples", before).read_bytes()
-    taken = save_figure(None, "table_1_samples", run)
+    with pytest.raises(ValueError, match="nothing to show in the figure table_1_samples_NVIL"):
+        save_figure(None, "table_1_samples_NVIL", before)
+    kept = save_figure(pyplot.figure(), "table_1_samples_NVIL", before).read_bytes()
+    taken = save_figure(None, "table_1_samples_NVIL", run)
     assert taken.is_relative_to(tmp_path / "here")
     assert taken.read_bytes() == kept
     assert taken.with_suffix(".png").is_file()
     pyplot.figure().add_axes((0, 0, 1, 1))
-    assert save_figure(pyplot.gcf(), "table_1_samples", run).read_bytes() != kept  # control
+    assert save_figure(pyplot.gcf(), "table_1_samples_NVIL", run).read_bytes() != kept  # control
 
 
 def test_every_variant_has_a_stroke_of_its_own() -> None:
