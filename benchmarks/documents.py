@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import resource
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, cycle
-from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -16,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from benchmarks.floor import Map, products_alone
+from benchmarks.memory import alone, peak
 from benchmarks.pyro_peer import pyro_version
 from benchmarks.rows import Row, measured
-from benchmarks.timing import Way, cores, milliseconds
+from benchmarks.timing import Way, cores
 from nvil_repro.data.content import DataUnavailableError
 from nvil_repro.data.corpora import load_corpus
 from nvil_repro.data.counts import Corpus
@@ -187,26 +186,24 @@ def _in_turn(work: DocumentWork, step: Any) -> list[Way]:
 
 
 def _of_many(documents: int) -> Row:
-    """Milliseconds per update on so many generated documents of 10,000 words, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.documents", str(documents)]
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
-    ms, before, after = map(float, done.stdout.split())
-    minutes = documents / 100 * ms / 60_000
-    note = f"minibatch 100; a pass {minutes:.2g} minutes; memory {after:.0f} MB, {before:.0f} of them the corpus's"
-    return Row(f"SBN 50, {documents:,} documents", ms, note=note)
+    """A whole pass over so many generated documents of 10,000 words, in a process of its own."""
+    seconds, updates, before, after = alone("benchmarks.documents", documents)
+    note = f"minibatch 100; a pass {seconds:.1f} s; memory {after:.0f} MB, {before:.0f} of them the corpus's"
+    return Row(f"SBN 50, {documents:,} documents", 1000 * seconds / updates, note=note)
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _main(documents: int) -> None:
+def a_pass(documents: int) -> tuple[float, int, float, float]:
+    """Seconds and updates of a pass, and the peak memory in MB before and after it."""
     work = DocumentWork(generated_corpus(documents), batch=100)
-    before = _peak()
-    way = ours(work)
-    print(milliseconds({"ours": way}, 5.0)["ours"], before, _peak())
+    before = peak()
+    (way,) = ours(work)
+    way.run()  # which compiles
+    chunks = max(1, work.corpus.train.documents // (work.batch * work.chunk))
+    start = perf_counter()
+    for _ in range(chunks):
+        way.run()
+    return perf_counter() - start, chunks * work.chunk, before, peak()
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]))
+    print(*a_pass(int(sys.argv[1])))

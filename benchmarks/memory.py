@@ -1,4 +1,4 @@
-"""Peak memory of the figure's training, both panels one after the other, measured in a process of its own."""
+"""Peak memory, measured in processes of their own; of the figure's training, both panels one after the other."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ PANELS = ((200,), (200, 200))
 
 def peak_megabytes(data: str = "mnist", chunks: int = 4) -> float:
     """Of loading the data and a few hundred updates of each panel's five variants. `data` is mnist or generated."""
-    command = [sys.executable, "-m", "benchmarks.memory", data, str(chunks)]
+    return alone("benchmarks.memory", data, chunks)[-1]
+
+
+def alone(module: str, *arguments: object) -> list[float]:
+    """The numbers that a module prints, run by a process of its own."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
-    return float(done.stdout.split()[-1])
+    return [float(word) for word in done.stdout.split()]
+
+
+def peak() -> float:
+    """The largest memory this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def train_panels(data: Bits, chunks: int) -> None:
@@ -35,5 +45,4 @@ def train_panels(data: Bits, chunks: int) -> None:
 
 if __name__ == "__main__":
     train_panels(mnist_bits() if sys.argv[1] == "mnist" else generated_bits(), int(sys.argv[2]))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak / (2**20 if sys.platform == "darwin" else 2**10))
+    print(peak())

@@ -16,6 +16,7 @@ from benchmarks.ours import ours
 from benchmarks.peers import closed_form, general
 from benchmarks.pyro_peer import pyro_elbo, pyro_version
 from benchmarks.rbm import learned, rbm_rows
+from benchmarks.rcv1 import reading
 from benchmarks.rows import Row, as_json, as_table, measured
 from benchmarks.sampling import sampling
 from benchmarks.scaling import scaling
@@ -75,6 +76,7 @@ PARTS: dict[str, Callable[[Bits], Iterable[Row]]] = {
     "sampling": lambda data: sampling(SECONDS["sampling"]),
     "estimates": lambda data: estimates(estimated(data), SECONDS["estimates"]),
     "documents": lambda data: document_rows(newsgroups(), SECONDS["documents"]),
+    "rcv1": lambda data: reading(),
     "rbm": lambda data: rbm_rows(learned(data), SECONDS["rbm"]),
 }
 

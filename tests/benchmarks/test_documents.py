@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import documents
+from benchmarks import documents, rcv1
 from benchmarks.documents import DocumentWork, dense, document_rows
+from benchmarks.timing import Way
 from nvil_repro.data.counts import Corpus, from_dense
 from nvil_repro.models.belief_net import parameters, with_parameters
 from nvil_repro.training.advance import TrainState
@@ -17,9 +19,9 @@ from nvil_repro.training.document_nets import DocumentNets
 from nvil_repro.trees import clone
 
 
-def corpus(row: tuple[int, ...] = (3, 0, 1, 2, 0, 4)) -> Corpus:
+def corpus(row: tuple[int, ...] = (3, 0, 1, 2, 0, 4), number: int = 30) -> Corpus:
     """The same document again and again, so that every minibatch is the same."""
-    counts = from_dense(np.tile(row, (30, 1)))
+    counts = from_dense(np.tile(row, (number, 1)))
     return Corpus(counts, counts, counts, tuple("abcdef"), "toy")
 
 
@@ -65,6 +67,33 @@ def test_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         ("10 documents", ""),
     ]
     assert all(min(row.ours_ms, row.peer_ms, row.floor_ms) > 0 for row in rows[:2])
+
+
+def test_a_pass_is_over_every_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(documents, "generated_corpus", lambda number: corpus(number=number))
+    monkeypatch.setattr(
+        documents, "ours", lambda work: [Way(lambda: seen.append(work.batch * work.chunk), 1)]
+    )
+    seconds, updates, before, after = documents.a_pass(6_000)
+    assert updates == 60
+    assert sum(seen[1:]) == 6_000
+    assert seconds > 0
+    assert 0 < before <= after
+
+
+def test_both_readers_find_what_was_generated(tmp_path: Path) -> None:
+    rcv1.write(tmp_path, 4_000)
+    made = documents.generated_corpus(4_000)
+    tokens, weights = (rcv1.read(route, tmp_path, 4_000) for route in rcv1.ROUTES)
+    for part in ("train", "valid", "test"):
+        found, drawn = getattr(tokens, part), getattr(made, part)
+        assert all(np.array_equal(a, b) for a, b in zip(found, drawn, strict=True))
+        recovered = getattr(weights, part)
+        assert recovered.documents == drawn.documents
+        # Stems that occur in no reference document have no weight.
+        assert 0.99 < recovered.lengths.sum() / drawn.lengths.sum() < 1
+    assert len(weights.words) == len(tokens.words) == 10_000
 
 
 def test_more_words_than_occur() -> None:
