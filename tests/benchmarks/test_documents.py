@@ -91,8 +91,8 @@ def test_both_readers_find_what_was_generated(tmp_path: Path) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(found, drawn, strict=True))
         recovered = getattr(weights, part)
         assert recovered.documents == drawn.documents
-        # Stems that occur in no reference document have no weight.
-        assert 0.99 < recovered.lengths.sum() / drawn.lengths.sum() < 1
+        # A stem that no reference document has is without weight, and another takes its place.
+        assert abs(int(recovered.lengths.sum()) / int(drawn.lengths.sum()) - 1) < 0.01
     assert len(weights.words) == len(tokens.words) == 10_000
 
 
