@@ -244,8 +244,8 @@ EXPERIMENTS = {
                 "quick": _documents,
                 "paper": replace(
                     _documents,
-                    # Still to follow: 20news-raw, reuters21578 of 10,000 words, and with that fDARN 200, which the paper
-                    # prints of RCV1 alone.
+                    # Still to follow: 20news-raw, reuters21578 of 10,000 words, and with that fDARN 200, which the
+                    # paper prints of RCV1 alone.
                     corpora=("20news", "reuters21578"),
                     systems=(
                         *("unigram", "LDA 50", "LDA 200", "Replicated softmax 50"),
