@@ -193,7 +193,7 @@ def _of_many(documents: int) -> Row:
 
 
 def a_pass(documents: int) -> tuple[float, int, float, float]:
-    """Seconds and updates of a pass, and the peak memory in MB before and after it."""
+    """Seconds and updates of a pass, in whole chunks, and the peak memory in MB before and after it."""
     work = DocumentWork(generated_corpus(documents), batch=100)
     before = peak()
     (way,) = ours(work)

@@ -25,7 +25,7 @@ from benchmarks.work import Bits, Work, mnist_bits
 
 PEERS = {"eager autograd": autograd, "nvil_loss on modules": general, "closed form, torch": closed_form}
 PYRO = "Pyro TraceGraph_ELBO"
-SECONDS = {  # about; the whole takes some fifteen minutes, and one more where the engine is yet to be compiled
+SECONDS = {  # about; the whole takes some twenty minutes, and one more where the engine is yet to be compiled
     "peers": 40.0,
     "panels": 20.0,
     "scaling": 40.0,

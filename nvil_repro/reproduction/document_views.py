@@ -80,7 +80,8 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
     numbers = [n for n in published if (n.experiment, n.measured) == ("document_perplexity", PER_DOCUMENT)]
     waiting = [n for n in numbers if n.published is not None and n.dataset not in run]
     table = pandas.DataFrame([*lines, *(_not_run(number, printed) for number in waiting)])
-    return table.astype(dict.fromkeys(("seeds", "diverged", "documents", "updates"), "Int64"))
+    whole = {name: "Int64" for name in ("seeds", "diverged", "documents", "updates") if name in table}
+    return table.astype(whole)
 
 
 def _line(

@@ -266,7 +266,10 @@ EXPERIMENTS = {
                 ),
             },
             figures=(
-                Figure("perplexity", "Test perplexity over that of the unigram model; crosses: printed."),
+                Figure(
+                    "perplexity",
+                    "Test perplexity over that of the unigram model; of a stand-in nothing is printed.",
+                ),
                 Figure("perplexity_curves", "Validation perplexity while the systems train."),
             ),
             threads=32,

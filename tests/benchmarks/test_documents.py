@@ -82,6 +82,20 @@ def test_a_pass_is_over_every_document(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < before <= after
 
 
+def test_a_row_for_each_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def alone(*arguments: object) -> list[float]:
+        asked.append(arguments)
+        return [2.0, 99.0, 512.0]  # seconds, documents kept, MB
+
+    monkeypatch.setattr(rcv1, "alone", alone)
+    rows = list(rcv1.reading(100))
+    assert [(row.ours_ms, row.note) for row in rows] == [(2000.0, "in all, 99 kept; memory 512 MB")] * 2
+    assert [arguments[1] for arguments in asked] == ["write", "token files", "weights"]
+    assert {arguments[3] for arguments in asked} == {100}
+
+
 def test_both_readers_find_what_was_generated(tmp_path: Path) -> None:
     rcv1.write(tmp_path, 4_000)
     made = documents.generated_corpus(4_000)

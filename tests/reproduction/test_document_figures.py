@@ -46,14 +46,16 @@ def test_only_what_the_paper_measures_is_filled(row: Callable[..., Row]) -> None
     exact = bound._replace(model="DocNADE", method="", protocol="", variant="exact", value=900.0)
     orders = exact._replace(variant="estimate", value=880.0)
     literal = bound._replace(protocol="literal", value=1200.0)
-    rows = [unigram, bound, weighted, exact, orders, literal]
+    other = literal._replace(protocol="literal-rcv1", value=1100.0)
+    rows = [unigram, bound, weighted, exact, orders, literal, other]
     (axes,) = perplexity_points(summary(rows, read_published())).axes
     points = [line for line in axes.lines if line.get_marker() != "x"]
     looks = {round(1300 * float(p.get_xdata()[0])): (p.get_fillstyle(), p.get_alpha()) for p in points}
     full, hollow = ("full", 1.0), ("none", 1.0)
-    assert looks == {910: full, 890: hollow, 900: full, 880: hollow, 1200: ("full", 0.35)}
+    pale = {1200: ("full", 0.25), 1100: ("full", 0.55)}
+    assert looks == {910: full, 890: hollow, 900: full, 880: hollow, **pale}
     (legend,) = axes.figure.legends
-    assert "pale: by the letter" in [text.get_text() for text in legend.get_texts()]
+    assert "at RCV1's" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_curves_are_perplexities_by_minutes(row: Callable[..., Row]) -> None:

@@ -38,6 +38,7 @@ def test_of_corpora_that_no_row_is_of_the_printed_numbers_alone(row: Callable[..
     assert set(waiting["corpus"]) == {"rcv1"}
     assert dict(zip(waiting["system"], waiting["paper"], strict=True))["fDARN 200"] == 598
     assert waiting[waiting["system"] == "SBN 50"]["paper / unigram"].tolist() == [784 / 2208]
+    assert len(document_views.summary([], read_published())) == 7 + 8
     there = [r._replace(dataset="rcv1") for r in smaller]
     waiting = document_views.summary(there, read_published())["note"] == "not run"  # control
     assert not waiting[: len(there) - 1].any()
