@@ -56,9 +56,12 @@ def bound_cells(s: BoundTable) -> Iterator[Cell]:
     for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
         for model in s.models:
             if parse_model(model)[0] in BELIEF_NETS:
-                yield from (Cell(model, column, protocol, seed) for column in s.columns for seed in seeds)
-            elif protocol == s.protocols[0]:
-                yield from (Cell(model, LIKELIHOOD, "", seed) for seed in seeds)
+                places = [(column, protocol) for column in s.columns]
+            else:
+                places = [(LIKELIHOOD, "")] if protocol == s.protocols[0] else []
+            for column, how in places:
+                few = {model, column} & set(s.one_seed)
+                yield from (Cell(model, column, how, seed) for seed in (seeds[:1] if few else seeds))
 
 
 def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
@@ -92,7 +95,7 @@ def cell_hash(experiment: Experiment, s: Any, cell: Cell | DocumentCell) -> str:
         return run_hash(experiment, s, **alone)
     alone |= {"models": (cell.model,), "columns": (cell.column,)}
     alone |= {} if cell.protocol else dict.fromkeys(_OF_BOUNDS)
-    return run_hash(experiment, s, lambda how: how.of_column(cell.column), **alone)
+    return run_hash(experiment, s, lambda how: how.of_column(cell.column), without=("one_seed",), **alone)
 
 
 # What no exact likelihood depends on.

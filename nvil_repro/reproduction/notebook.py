@@ -9,7 +9,7 @@ refused here.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -62,12 +62,13 @@ def run_hash(
     experiment: Experiment,
     settings: Any,
     used: Callable[[Any], dict[str, Any]] = lambda how: how._asdict(),
+    without: Collection[str] = (),
     **changes: Any,
 ) -> str:
-    """The settings hash of result rows, given what of the settings they have otherwise; a protocol counts with what
-    of it is `used`.
+    """The settings hash of result rows, given what of the settings they have otherwise and what is no concern of
+    theirs; a protocol counts with what of it is `used`.
     """
-    values = asdict(settings) | changes
+    values = {name: value for name, value in (asdict(settings) | changes).items() if name not in without}
     protocols = values.get("protocols") or [values[name] for name in ("protocol",) if name in values]
     known = _known_protocols(settings)
     rates = {name: used(known[name]) for name in protocols}

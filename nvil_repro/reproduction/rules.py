@@ -75,8 +75,8 @@ def positive() -> Rule:
     return Rule("a number above 0", read)
 
 
-def several(rule: Rule, *, distinct: bool = True, including: Any = None) -> Rule:
-    """A list of one or more values that follow `rule`, without repetition if `distinct`, with the value
+def several(rule: Rule, *, at_least: int = 1, distinct: bool = True, including: Any = None) -> Rule:
+    """A list of `at_least` so many values that follow `rule`, without repetition if `distinct`, with the value
     `including` among them if one is given.
     """
     among = "" if including is None else f' and "{including}" among them'
@@ -85,12 +85,17 @@ def several(rule: Rule, *, distinct: bool = True, including: Any = None) -> Rule
         if type(value) not in (list, tuple):
             raise ValueError
         items = tuple(rule.read(item) for item in value)
-        if not items or (distinct and len(set(items)) < len(items)) or (among and including not in items):
+        if (
+            len(items) < at_least
+            or (distinct and len(set(items)) < len(items))
+            or (among and including not in items)
+        ):
             raise ValueError
         return items
 
     different = ", all different" if distinct else ""
-    return Rule(f"a list of one or more{different}{among}, each {rule.expects}", read)
+    many = {0: "none", 1: "one"}.get(at_least, at_least)
+    return Rule(f"a list of {many} or more{different}{among}, each {rule.expects}", read)
 
 
 Count = Annotated[int, whole(1)]

@@ -39,6 +39,13 @@ TableProtocols = Annotated[tuple[str, ...], several(one_of("literal", "quick", "
 Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN 200-500" (deepest first)'))]
 Columns = Annotated[tuple[str, ...], several(one_of(NVIL, WAKE_SLEEP), including=NVIL)]
 Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
+OneSeed = Annotated[
+    tuple[str, ...],
+    several(
+        matching(f"{MODEL}|{NVIL}|{WAKE_SLEEP}|{AUTOREGRESSIVE}", "the name of a model or a column"),
+        at_least=0,
+    ),
+]
 EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
 CORPUS = r"(20news|reuters21578)(-raw)?(-[1-9]\d*)?|rcv1"
 Corpora = Annotated[
@@ -105,7 +112,8 @@ class VarianceReduction:
 class BoundTable:
     """Tables 1 and 2: models down, ways to train them across, under each of several protocols.
 
-    `passes` and `seeds` have an entry for each protocol.
+    `passes` and `seeds` have an entry for each protocol; models and columns named in `one_seed`, long to train, have
+    the first seed alone.
     """
 
     models: Models
@@ -113,6 +121,7 @@ class BoundTable:
     protocols: TableProtocols
     passes: Each  # over the training cases
     seeds: EachSeeds
+    one_seed: OneSeed
     evaluations: Count
     bound_samples: BoundSamples
     test_cases: TestCases

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from nvil_repro.data.mnist import MnistSplits
+from nvil_repro.models import belief_net, mixture, nade
 from nvil_repro.models.autoregressive import strictly_upper
-from nvil_repro.models.belief_net import mean_images
 from nvil_repro.reproduction.belief_nets import first_layer, independent_pixels
 from nvil_repro.reproduction.bound_tables import INFERENCE
 from nvil_repro.reproduction.cells import Cell
@@ -119,7 +119,14 @@ def require_sound(rows: Sequence[Row], data: MnistSplits) -> str:
 
 def drawn(nets: Mapping[Cell, Measured | None], column: str, count: int = 16) -> dict[str, Tensor]:
     """Mean images [count, D] that each model's net of a column draws; none unless all these nets are here."""
-    return {cell.model: mean_images(net, count, cell.seed)[0] for cell, net in _firsts(nets, column)}
+    return {cell.model: _draw[type(net)](net, count, cell.seed)[0] for cell, net in _firsts(nets, column)}
+
+
+_draw: Mapping[type, Callable[[Any, int, int], Tensor]] = {
+    belief_net.BeliefNet: belief_net.mean_images,
+    mixture.Mixture: mixture.mean_images,
+    nade.Nade: nade.mean_images,
+}
 
 
 def filters(nets: Mapping[Cell, Measured | None], column: str, count: int = 16) -> dict[str, Tensor]:
@@ -136,10 +143,13 @@ def laterals(nets: Mapping[Cell, Measured | None], units: int = 100) -> dict[str
 
 
 def _firsts(nets: Mapping[Cell, Measured | None], column: str) -> list[tuple[Cell, Any]]:
-    """Each model's net of a column, best on validation, of its first protocol and seed; none unless all are here."""
-    first: dict[str, tuple[Cell, Measured | None]] = {}
-    for cell, measured in nets.items():
-        if cell.column == column:
-            first.setdefault(cell.model, (cell, measured))
-    here = [(cell, measured.result.best.net) for cell, measured in first.values() if measured is not None]
-    return here if len(here) == len(first) else []
+    """Each model's net of a column, best on validation, of the first protocol and the first seed of which it is here;
+    none unless every model has one.
+    """
+    cells = [cell for cell in nets if cell.column == column]
+    firsts: dict[str, tuple[Cell, Any]] = {}
+    for cell in cells:
+        measured = nets[cell]
+        if measured is not None and cell.protocol == cells[0].protocol:
+            firsts.setdefault(cell.model, (cell, measured.result.best.net))
+    return list(firsts.values()) if firsts.keys() == {cell.model for cell in cells} else []

@@ -19,10 +19,10 @@ from nvil_repro.models.belief_net import Architecture
 from nvil_repro.models.mixture import log_prob
 from nvil_repro.reproduction import bound_tables, measurements, table_views
 from nvil_repro.reproduction.bound_tables import table_cells, table_rows, train_table
-from nvil_repro.reproduction.cells import Cell, cell_hash, expected_hashes, kept_rows
+from nvil_repro.reproduction.cells import Cell, bound_cells, cell_hash, expected_hashes, kept_rows
 from nvil_repro.reproduction.experiment import PROFILES
 from nvil_repro.reproduction.measurements import Bounds, Likelihood, Measured
-from nvil_repro.reproduction.notebook import Run, parameters
+from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.published import read_published
@@ -196,6 +196,28 @@ def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path, monkeypatch: 
     assert len(expected_hashes(quick, quick.profiles["smoke"])) == 1
 
 
+def test_long_trainings_have_one_seed(tmp_path: Path) -> None:
+    """Cells of models and columns so named, under each protocol; the others, and every cell's hash, are as without."""
+    protocols = {"protocols": ["literal", "balanced"], "passes": [3, 3], "seeds": [[5, 6], [0, 7]]}
+    models = ["SBN 3-2", "SBN 4", "mixture of Bernoullis 4", "NADE 4"]
+    full = make_run(tmp_path, models=models, **protocols)
+    few = make_run(tmp_path, models=models, one_seed=["wake-sleep", "SBN 4", "NADE 4", "SBN 9"], **protocols)
+    left = [
+        cell
+        for cell in bound_cells(full.settings)
+        if not (cell.seed in (6, 7) and (cell.column == "wake-sleep" or cell.model in ("SBN 4", "NADE 4")))
+    ]
+    assert list(bound_cells(few.settings)) == left
+    assert len(left) == 13 < len(list(bound_cells(full.settings))) == 20
+    for cell in left:
+        assert cell_hash(few.experiment, few.settings, cell) == cell_hash(
+            full.experiment, full.settings, cell
+        )
+    for name in ("wake sleep", "SBN", 3):
+        with pytest.raises(ParameterError, match="one_seed"):
+            make_run(tmp_path, one_seed=[name])
+
+
 def test_a_diverged_net_is_a_row_of_nan(run: Run, data: MnistSplits, tmp_path: Path) -> None:
     cell = Cell("SBN 3-2", "NVIL", "balanced", 0)
     m = table_cells(run, 60)[cell]
@@ -260,8 +282,21 @@ def test_pictures_of_each_model(nets: dict[Cell, Measured], run: Run, data: Mnis
         "SBN 3-2": (5, 784),
         "fDARN 3": (5, 784),
     }
+    assert table_views.drawn(nets, "exact", 5)["mixture of Bernoullis 4"].shape == (5, 784)
     assert table_views.filters(nets, "wake-sleep", 2)["SBN 3-2"].shape == (2, 784)
     assert bound_tables.architecture("DARN", "autoregressive Q") == Architecture(True, True, True)
+
+
+def test_a_picture_is_of_the_first_seed_that_is_here(nets: dict[Cell, Measured]) -> None:
+    """Under the first protocol; nothing, where a model has no such net."""
+    one = {cell: net for cell, net in nets.items() if cell.model == "fDARN 3" and cell.column == "NVIL"}
+    (cell, net), other = *one.items(), nets[Cell("SBN 3-2", "NVIL", "balanced", 0)]
+    later, literal = cell._replace(seed=8), cell._replace(protocol="literal")
+    of_a_net = table_views.filters(one, "NVIL")["fDARN 3"]
+    assert torch.equal(table_views.filters({cell: None, later: net}, "NVIL")["fDARN 3"], of_a_net)
+    assert torch.equal(table_views.filters({cell: net, later: other}, "NVIL")["fDARN 3"], of_a_net)
+    assert table_views.filters({cell: None, literal: net}, "NVIL") == {}
+    assert table_views.filters({cell: net, later._replace(model="SBN 4"): None}, "NVIL") == {}
 
 
 def test_experiments_that_share_nets_take_turns() -> None:
