@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -36,19 +37,69 @@ def perplexity(log_p: ArrayLike, lengths: ArrayLike, resamples: int = 1000, seed
     probability of words is at most 1), or if there are no documents, fewer than two resamples, or other shapes.
     """
     log_p, lengths = _checked(np.asarray(log_p, np.float64), np.asarray(lengths))
+    return _bootstrapped(
+        lambda chosen: np.exp(_of_a_word(log_p[chosen], lengths[chosen])),
+        [np.arange(len(lengths))],
+        resamples,
+        seed,
+    )
+
+
+def carried_perplexity(
+    log_p: ArrayLike,
+    lengths: ArrayLike,
+    part: ArrayLike,
+    finer: ArrayLike,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Perplexity:
+    """The perplexities by a finer measure of log p that is known of a random part of the documents, carried over to all
+    of them by a rougher one of each.
+
+    `log_p` [N] is the rougher, `finer` [M] that of the documents `part` [M], by number. To the rougher's mean of
+    -log p a word comes the part's mean of what the finer changes: a difference estimate, whose error is small where
+    that differs little between documents; with M = N the finer's own perplexities. The bootstrap draws the part and
+    the others apart. Errors: as `perplexity`; `ValueError` if the part is empty, or names a document twice or one that
+    is not there.
+    """
+    log_p, lengths = _checked(np.asarray(log_p, np.float64), np.asarray(lengths))
+    part = np.asarray(part)
+    rest = np.setdiff1d(np.arange(len(lengths)), part)
+    if not len(part) or len(part) + len(rest) != len(lengths):
+        raise ValueError(
+            f"a part of {len(part)} documents, numbered {part}: expected different ones of the {len(lengths)}"
+        )
+    finer, _ = _checked(np.asarray(finer, np.float64), lengths[part])
+    gain = np.zeros_like(log_p)
+    gain[part] = finer - log_p[part]
+
+    def both(within: NDArray[np.integer], without: NDArray[np.integer]) -> NDArray[np.float64]:
+        everyone = np.concatenate([within, without])
+        rough = _of_a_word(log_p[everyone], lengths[everyone])
+        return np.exp(rough + _of_a_word(gain[within], lengths[within]))
+
+    return _bootstrapped(both, [part, rest], resamples, seed)
+
+
+def _of_a_word(log_p: NDArray[np.float64], lengths: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Means of -log p a word: over documents, and over the words of them all."""
+    return -np.array([(log_p / lengths).mean(), log_p.sum() / lengths.sum()])
+
+
+def _bootstrapped(
+    both: Callable[..., NDArray[np.float64]],
+    strata: list[NDArray[np.integer]],
+    resamples: int,
+    seed: int,
+) -> Perplexity:
+    """Both perplexities of the documents in several strata, drawn anew within each for the standard errors."""
     if resamples < 2:
         raise ValueError(f"resamples={resamples}: expected at least 2, or there is no standard error")
     generator = stream(seed, "bootstrap")
-    drawn = (generator.integers(len(lengths), size=len(lengths)) for _ in range(resamples))
-    bootstrap = np.array([_both(log_p[chosen], lengths[chosen]) for chosen in drawn])
-    per_document, corpus = _both(log_p, lengths)
-    stderr = bootstrap.std(0, ddof=1)
-    return Perplexity(per_document, float(stderr[0]), corpus, float(stderr[1]), len(lengths))
-
-
-def _both(log_p: NDArray[np.float64], lengths: NDArray[np.integer]) -> tuple[float, float]:
-    """Per document and of the corpus."""
-    return float(np.exp(-(log_p / lengths).mean())), float(np.exp(-log_p.sum() / lengths.sum()))
+    drawn = ([generator.choice(some, len(some)) for some in strata] for _ in range(resamples))
+    per_document_stderr, corpus_stderr = np.array([both(*chosen) for chosen in drawn]).std(0, ddof=1).tolist()
+    per_document, corpus = both(*strata).tolist()
+    return Perplexity(per_document, per_document_stderr, corpus, corpus_stderr, sum(map(len, strata)))
 
 
 def _checked(

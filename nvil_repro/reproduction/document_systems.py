@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from nvil_repro.data.counts import Corpus
 from nvil_repro.evaluation.document_bounds import document_bounds, document_estimates
 from nvil_repro.evaluation.documents import Scores, score_docnade, score_lda
-from nvil_repro.evaluation.importance import difference_estimate, random_part
+from nvil_repro.evaluation.importance import random_part
 from nvil_repro.evaluation.left_to_right import LeftToRight
-from nvil_repro.evaluation.perplexity import perplexity
+from nvil_repro.evaluation.perplexity import Perplexity, carried_perplexity, perplexity
 from nvil_repro.evaluation.replicated_softmax import (
     Partition,
     log_partition,
@@ -52,15 +52,13 @@ def perplexities(scores: Scores, corpus: Corpus, note: str = "") -> Numbers:
     found = perplexity(scores.log_p, lengths)
     if sampling := found.per_document * np.sqrt(np.square(scores.stderr / lengths).sum()) / len(lengths):
         note = "; ".join(filter(None, (note, f"error of sampling {sampling:.2g}")))
-    return {
-        f"{PER_DOCUMENT}/{scores.kind}": (
-            found.per_document,
-            found.per_document_stderr,
-            found.documents,
-            note,
-        ),
-        f"{PER_CORPUS}/{scores.kind}": (found.corpus, found.corpus_stderr, found.documents, note),
-    }
+    return _both(found, scores.kind, note)
+
+
+def _both(found: Perplexity, kind: str, note: str) -> Numbers:
+    per_document = (found.per_document, found.per_document_stderr, found.documents, note)
+    per_corpus = (found.corpus, found.corpus_stderr, found.documents, note)
+    return {f"{PER_DOCUMENT}/{kind}": per_document, f"{PER_CORPUS}/{kind}": per_corpus}
 
 
 @dataclass(frozen=True)
@@ -98,13 +96,9 @@ class BeliefNetSystem:
         scores = Scores(bound.values[0].numpy(), bound.stderr[0].numpy(), "bound")
         part = random_part(test.documents, self.importance_documents)
         weighted = document_estimates(net, test.take(part.numpy()), self.importance_samples, seed=seed)
-        mean, stderr = difference_estimate(
-            bound.values / bound.lengths, part, weighted.values / weighted.lengths
-        )
-        value = math.exp(-mean.item())
+        finer = carried_perplexity(scores.log_p, test.lengths, part.numpy(), weighted.values[0].numpy())
         note = f"{self.importance_samples:,} samples each of {len(part):,} documents, carried over to all"
-        key = f"{PER_DOCUMENT}/importance-weighted"
-        return perplexities(scores, data) | {key: (value, value * stderr.item(), test.documents, note)}
+        return perplexities(scores, data) | _both(finer, "importance-weighted", note)
 
 
 @dataclass(frozen=True)

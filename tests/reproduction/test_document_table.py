@@ -16,6 +16,7 @@ from nvil_repro.evaluation.document_bounds import document_bounds, document_esti
 from nvil_repro.evaluation.documents import score_docnade, score_lda
 from nvil_repro.evaluation.importance import random_part
 from nvil_repro.evaluation.left_to_right import LeftToRight
+from nvil_repro.evaluation.perplexity import carried_perplexity
 from nvil_repro.evaluation.replicated_softmax import exact_log_partition
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.reproduction import document_table, document_views
@@ -127,6 +128,11 @@ def test_a_test_row_is_what_it_says(
     carried = (bound / lengths).mean() + (gain / lengths[part]).mean()
     assert weighted.value == pytest.approx(np.exp(-carried), rel=1e-9)
     assert weighted.value < row.value
+    corpus = found(rows, "SBN", "importance-weighted", PER_CORPUS)
+    carried = bound.sum() / lengths.sum() + gain.sum() / lengths[part].sum()
+    assert corpus.value == pytest.approx(np.exp(-carried), rel=1e-9)
+    errors = carried_perplexity(bound, lengths, part, bound[part] + gain)[1::2]
+    assert (weighted.stderr, corpus.stderr) == pytest.approx(errors, rel=1e-9)
 
 
 def test_the_other_rows_are_what_they_say(
