@@ -64,8 +64,8 @@ def test_numbers_of_nets_are_those_of_the_rows() -> None:
 
 def test_a_wrong_number_is_noticed() -> None:
     known = numbers()
-    assert set(said("SBN 200 ends at 112.9, fDARN 200 at 91.9")) - known == {("SBN 200", "112.9")}
-    assert set(said("**SBN 200-200** at\n98.7; DocNADE at 256 and SBN 50 comes to 12")) - known == {
+    assert set(said("SBN 200 ends at 112.9, fDARN 200 at 92.5")) - known == {("SBN 200", "112.9")}
+    assert set(said("**SBN 200-200** at\n98.7; DocNADE at 896 and SBN 50 comes to 12")) - known == {
         ("SBN 200-200", "98.7"),
         ("SBN 50", "12"),
     }
