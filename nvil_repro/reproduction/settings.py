@@ -112,8 +112,8 @@ class VarianceReduction:
 class BoundTable:
     """Tables 1 and 2: models down, ways to train them across, under each of several protocols.
 
-    `passes` and `seeds` have an entry for each protocol; models and columns named in `one_seed`, long to train, have
-    the first seed alone.
+    `passes` and `seeds` have an entry for each protocol; models and columns named in `one_seed` have the first
+    seed alone.
     """
 
     models: Models

@@ -1,4 +1,4 @@
-"""Numbers that the prose gives a net or a system, "SBN 200 at 113.0", are those of the committed rows."""
+"""Numbers that the prose gives a net or a system, "SBN 200 at 113.6", are those of the committed rows."""
 
 from __future__ import annotations
 
