@@ -183,7 +183,7 @@ def numbers(c: Comparison) -> tuple[str, str, str, str]:
     """
     places = 0 if c.metric.startswith("order") or c.metric.endswith("perplexity") else 2
     return (
-        show(c.published, ""),
+        show(c.published, ".1f" if places and c.published and c.published.is_integer() else ""),
         show(c.ours, f".{places}f"),
         show(c.stderr, ".2f"),
         show(c.difference, f"+.{places}f"),

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from nvil_repro.reproduction import compare as module
-from nvil_repro.reproduction.compare import Comparison, compare, load_comparison, summarise, to_json, to_text
+from nvil_repro.reproduction.compare import (
+    Comparison,
+    compare,
+    load_comparison,
+    numbers,
+    summarise,
+    to_json,
+    to_text,
+)
 from nvil_repro.reproduction.protocols import VARIANTS
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import ResultsError, Row, write_results
@@ -105,6 +113,20 @@ def test_no_order_among_some_of_the_variants(row: MakeRow) -> None:
 def test_figure_1_has_no_printed_numbers(row: MakeRow) -> None:
     (c,) = find(curves(row, {"full": -110.0}), "SBN 200: Baseline, IDB, & VN", "validation bound")
     assert (c.published, c.ours, c.difference) == (None, -110.0, None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "published", "shown"),
+    [
+        ("test bound", 97.0, "97.0"),
+        ("test bound", 125.53, "125.53"),
+        ("validation bound", None, "–"),
+        ("order", 3.0, "3"),
+        ("exact test perplexity", 896.0, "896"),
+    ],
+)
+def test_published_numbers_look_as_printed(metric: str, published: float | None, shown: str) -> None:
+    assert numbers(Comparison("e", "r", metric, published, 1.0, None, None, 1, None, ""))[0] == shown
 
 
 def test_json_has_exactly_the_keys_and_no_nan(row: MakeRow) -> None:

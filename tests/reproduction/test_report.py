@@ -56,6 +56,16 @@ def test_what_it_holds(filled: Path) -> None:
     assert "fDARN 500, wake-sleep (97.2)" in page
 
 
+def test_a_row_points_to_its_note(filled: Path) -> None:
+    page = render(filled, "quick")
+    notes = dict(re.findall(r'<li id="note-(\d+)">([^<]*)</li>', page))
+    rows = re.findall(r"<td>([^<]*) <sup><a href=\"#note-(\d+)\">\2</a></sup></td>\s*<td>([^<]*)</td>", page)
+    assert len(notes) > 1
+    assert {place for _, place, _ in rows} == set(notes)
+    order = {notes[place] for _, place, metric in rows if metric == "order"}
+    assert all("order of the printed curves" in note for note in order), order
+
+
 def test_long_tables_are_folded(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = "<details open>\n<summary>At the end of training: 20 numbers"
     assert shown in render(filled, "quick")
@@ -130,7 +140,7 @@ def test_the_comparison_has_the_order_of_the_experiments(filled: Path, row: Make
         rows = [row(experiment=name, variant=variant, split="test")]
         write_results(filled / "results" / "quick" / f"{name}.csv", rows)
     page = render(filled, "quick")
-    groups = re.findall(r'<tr class="group"><td colspan="9">([^<]*)</td>', page)
+    groups = re.findall(r'<tr class="group"><td colspan="8">([^<]*)</td>', page)
     expected = ("variance_reduction", "nvil_vs_wake_sleep", "autoregressive_inference")
     assert groups == [EXPERIMENTS[name].title for name in expected]
 
