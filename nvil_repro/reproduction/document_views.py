@@ -26,6 +26,7 @@ from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.document_systems import LOG_Z, PER_CORPUS, PER_DOCUMENT
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.naming import UNIGRAM, parse_model
+from nvil_repro.reproduction.presentation import diverged, present
 from nvil_repro.reproduction.published import Published
 from nvil_repro.reproduction.results import Row
 
@@ -82,6 +83,21 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
     table = pandas.DataFrame([*lines, *(_not_run(number, printed) for number in waiting)])
     whole = {name: "Int64" for name in ("seeds", "diverged", "documents", "updates") if name in table}
     return table.astype(whole)
+
+
+def presented(table: pandas.DataFrame) -> pandas.DataFrame:
+    """`summary` as text, errors beside their numbers."""
+    ratio = dict.fromkeys(["paper / unigram", "ours / unigram"], ".3f")
+    text = present(
+        table,
+        ["corpus", "system", "protocol", "log P is"],
+        {"paper": ".0f", "ours": ".0f", "spread": ".0f", **ratio}
+        | {"corpus perplexity": ".0f", "minutes": ".0f", "seeds": ""}
+        | diverged(table),
+        errors={"ours": "stderr"},
+    )
+    text.loc[(table["note"] == NOT_RUN).to_numpy(), "ours"] = NOT_RUN
+    return text
 
 
 def _line(

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from nvil_repro.reproduction.claims import Claim, above, require
+from nvil_repro.reproduction.presentation import present
 from nvil_repro.reproduction.published import Published
 from nvil_repro.reproduction.rbm_measurements import AIS, EMPTY, RAISE, REVERSE
 from nvil_repro.reproduction.rbm_spurious import METRIC
@@ -61,6 +62,19 @@ def machine_table(rows: Sequence[Row], published: Sequence[Published]) -> pandas
     import pandas
 
     return pandas.DataFrame(list(_lines(rows, published)))
+
+
+def presented(table: pandas.DataFrame) -> pandas.DataFrame:
+    """`machine_table` as text, errors beside their numbers."""
+    names = {"model": "machine", "method": "trained by", "log p": "test log-likelihood"}
+    between = dict.fromkeys(["from", "to", "RAISE"], ".1f")
+    return present(
+        table.rename(columns=names),
+        ["machine", "trained by"],
+        {"printed": ".1f", "test log-likelihood": ".1f", "log Z": "", **between}
+        | {"log p(0)": ".2f", "updates": ",", "minutes": ".0f"},
+        errors={"test log-likelihood": "stderr", "RAISE": "its stderr"},
+    )
 
 
 def _lines(rows: Sequence[Row], published: Sequence[Published]) -> Iterator[dict[str, Any]]:

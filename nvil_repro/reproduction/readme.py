@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nvil_repro.files import write_atomic
 from nvil_repro.learning.nvil import LABELS
@@ -17,12 +16,15 @@ from nvil_repro.reproduction import (
     table_views,
 )
 from nvil_repro.reproduction.belief_nets import final_bounds
-from nvil_repro.reproduction.compare import NOT_RUN
+from nvil_repro.reproduction.presentation import number
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.protocols import DOCUMENT_PROTOCOLS, PROTOCOLS, protocol_table
 from nvil_repro.reproduction.published import Published, read_published
 from nvil_repro.reproduction.results import Row, frame, read_profile
+
+if TYPE_CHECKING:
+    import pandas
 
 BEGIN, END = "<!-- written by make readme from results/paper -->", "<!-- end of what make readme writes -->"
 
@@ -68,88 +70,25 @@ def _field(value: Any) -> str:
 
 
 def _bound_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    lines = [
-        (
-            line["model"],
-            line["trained by"],
-            line["protocol"],
-            _number(line["paper"], ".1f"),
-            f"{_number(line['ours'], '.1f')} ± {_number(line['stderr'], '.1f')}",
-            _number(line["difference"], "+.1f"),
-            _number(line["spread"], ".2f"),
-            f"{_number(line['importance-weighted'], '.1f')} ± {_number(line['its stderr'], '.1f')}",
-            f"{line['updates'] / 1000:g}k",
-            _number(line["minutes"], ".0f"),
-            f"{line['seeds']}",
-        )
-        for line in table_views.summary(rows, published).to_dict("records")
-    ]
-    header = (
-        "model",
-        "trained by",
-        "protocol",
-        "paper",
-        "ours",
-        "difference",
-        "spread",
-        "importance-weighted",
-    )
-    return _markdown((*header, "updates", "minutes", "seeds"), lines)
+    return _of(table_views.presented(table_views.summary(rows, published)))
 
 
 def _figure_1(rows: Sequence[Row], published: Sequence[Published]) -> str:
     ends = final_bounds(rows)
     header = ("validation bound at the end", *(f"SBN {dims}, {protocol}" for protocol, dims in ends.columns))
     lines = [
-        (LABELS[str(variant)], *(_number(value, ".1f") for value in line))
+        (LABELS[str(variant)], *(number(value, ".1f") for value in line))
         for variant, line in zip(ends.index, ends.to_numpy(), strict=True)
     ]
     return _markdown(header, lines)
 
 
 def _document_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    lines = [
-        (
-            line["corpus"],
-            line["system"],
-            line["protocol"],
-            line["log P is"],
-            _number(line["paper"], ".0f"),
-            NOT_RUN
-            if line["note"] == NOT_RUN
-            else f"{_number(line['ours'], '.0f')} ± {_number(line['stderr'], '.0f')}",
-            _number(line["spread"], ".0f"),
-            _number(line["paper / unigram"], ".3f"),
-            _number(line["ours / unigram"], ".3f"),
-            _number(line["corpus perplexity"], ".0f"),
-            _number(line["minutes"], ".0f"),
-            "–" if line["note"] == NOT_RUN else f"{line['seeds']}",
-        )
-        for line in document_views.summary(rows, published).to_dict("records")
-    ]
-    header = ("corpus", "system", "protocol", "log P is", "paper", "ours", "spread", "paper / unigram")
-    return _markdown((*header, "ours / unigram", "corpus perplexity", "minutes", "seeds"), lines)
+    return _of(document_views.presented(document_views.summary(rows, published)))
 
 
 def _machine_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    lines = [
-        (
-            line["model"],
-            line["method"],
-            _number(line["printed"], ".1f"),
-            f"{_number(line['log p'], '.1f')} ± {_number(line['stderr'], '.1f')}",
-            line["log Z"],
-            _number(line["from"], ".1f"),
-            _number(line["to"], ".1f"),
-            f"{_number(line['RAISE'], '.1f')} ± {_number(line['its stderr'], '.1f')}",
-            _number(line["log p(0)"], ".2f"),
-            f"{line['updates'] / 1000:g}k",
-            _number(line["minutes"], ".0f"),
-        )
-        for line in rbm_claims.machine_table(rows, published).to_dict("records")
-    ]
-    header = ("machine", "trained by", "printed", "test log-likelihood", "log Z", "from", "to", "RAISE")
-    return _markdown((*header, "log p(0)", "updates", "minutes"), lines)
+    return _of(rbm_claims.presented(rbm_claims.machine_table(rows, published)))
 
 
 def _latents_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
@@ -160,9 +99,9 @@ def _latents_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
         (
             model,
             continuous_figures.ALL[variant].label,
-            _number(-line["bound"], ".1f"),
-            _number(spread[model, variant, "bound"], ".1f"),
-            _number(-line["importance_weighted"], ".1f"),
+            number(-line["bound"], ".1f"),
+            number(spread[model, variant, "bound"], ".1f"),
+            number(-line["importance_weighted"], ".1f"),
             f"{tests[(tests['model'] == model) & (tests['variant'] == variant)]['seed'].nunique()}",
         )
         for (model, variant), line in continuous_claims.test_table(rows).iterrows()
@@ -181,8 +120,9 @@ TABLES: Mapping[str, Callable[[Sequence[Row], Sequence[Published]], str]] = {
 }
 
 
-def _number(value: Any, form: str) -> str:
-    return "–" if value is None or math.isnan(value) else format(value, form)
+def _of(table: pandas.DataFrame) -> str:
+    flat = table.reset_index()
+    return _markdown(tuple(flat.columns), flat.to_numpy())
 
 
 def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -16,6 +16,7 @@ from nvil_repro.reproduction.belief_nets import first_layer, independent_pixels
 from nvil_repro.reproduction.bound_tables import INFERENCE
 from nvil_repro.reproduction.cells import Cell
 from nvil_repro.reproduction.measurements import Measured
+from nvil_repro.reproduction.presentation import diverged, present
 from nvil_repro.reproduction.protocols import AUTOREGRESSIVE
 from nvil_repro.reproduction.published import Published
 from nvil_repro.reproduction.results import Row
@@ -38,6 +39,23 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
 
     tests = [row for row in rows if row.split == "test"]
     return pandas.DataFrame([_line(*key, group, published) for key, group in _groups(tests)])
+
+
+def presented(table: pandas.DataFrame) -> pandas.DataFrame:
+    """`summary` as text, errors beside their numbers."""
+    forms = {
+        "paper": ".1f",
+        "ours": ".1f",
+        "difference": "+z.1f",
+        "spread": ".2f",
+        "importance-weighted": ".1f",
+    }
+    return present(
+        table,
+        ["model", "trained by", "protocol"],
+        forms | {"updates": ",", "minutes": ".0f", "seeds": ""} | diverged(table),
+        errors={"ours": "stderr", "importance-weighted": "its stderr"},
+    )
 
 
 def _line(

@@ -114,12 +114,12 @@ def test_tables_by_experiment(row: Any) -> None:
         document(model="SBN", dims="50", variant="bound", value=990.0, protocol="improved", method="NVIL"),
     ]
     text = tables(rows, read_published())
-    assert "| SBN 200 | NVIL | balanced | 113.1 | 112.3 ± 0.2 | -0.8 | – | – ± – | 50k | 10 | 1 |" in text
+    assert "| SBN 200 | NVIL | balanced | 113.1 | 112.3 ± 0.2 | -0.8 | – | – | 50,000 | 10 | 1 |" in text
     assert "| No baselines & no VN | -113.0 |" in text
     assert "| bits | Baseline, IDB, & VN | 100.5 | 1.0 | 90.5 | 2 |" in text
     assert "| 20news | SBN 50 | improved | bound | 909 | 990 ± 8 | – | 0.681 | 0.750 | – | – | 1 |" in text
     assert (
-        "| RBM 500 | CD3 | -105.5 | -100.0 ± 0.2 | bracket | -101.8 | -98.2 | – ± – | -2.50 | 50k | 10 |"
+        "| RBM 500 | CD3 | -105.5 | -100.0 ± 0.2 | bracket | -101.8 | -98.2 | – | -2.50 | 50,000 | 10 |"
         in text
     )
     assert (

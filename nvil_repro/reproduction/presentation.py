@@ -1,0 +1,49 @@
+"""Tables as people read them: numbers in the digits that mean something, errors beside them, a dash for none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+NONE = "–"
+
+
+def present(
+    table: pandas.DataFrame,
+    keys: Sequence[str],
+    forms: Mapping[str, str],
+    errors: Mapping[str, str] | None = None,
+) -> pandas.DataFrame:
+    """A table as text: a line a line, told by its `keys`, with the columns of `forms`, each number in the format given
+    there. A column of `errors` carries the standard error that is in the column named there: "99.6 ± 0.2".
+
+    Errors: `KeyError` if the table lacks a column.
+    """
+    of = errors or {}
+    text = table[list(keys)].copy()
+    for column, form in forms.items():
+        text[column] = [number(value, form) for value in table[column]]
+        if column in of:
+            bars = (number(value, form.lstrip("+")) for value in table[of[column]])
+            text[column] = [
+                f"{value} ± {bar}" if NONE not in (value, bar) else value
+                for value, bar in zip(text[column], bars, strict=True)
+            ]
+    return text.set_index(list(keys))
+
+
+def diverged(table: pandas.DataFrame) -> dict[str, str]:
+    """The form of the column that counts diverged seeds, none where no seed has."""
+    return {"diverged": ""} if table["diverged"].any() else {}
+
+
+def number(value: Any, form: str) -> str:
+    """A number in a format, a dash for none; text as it is."""
+    import pandas
+
+    if isinstance(value, str):
+        return value or NONE
+    return NONE if pandas.isna(value) else format(value, form)
