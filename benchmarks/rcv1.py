@@ -36,11 +36,17 @@ MORE = 158  # documents beyond the reference that made the idf too, as of the re
 def reading(documents: int = sum(DOCUMENTS)) -> Iterator[Row]:
     """From files to a corpus of the 10,000 most frequent stems, a row for each of the two formats."""
     with TemporaryDirectory() as folder:
+        _tell(f"generating {documents:,} documents in both formats, minutes")
         alone("benchmarks.rcv1", "write", folder, documents)
         for route in ROUTES:
+            _tell(f"reading {route}, minutes")
             seconds, kept, megabytes = alone("benchmarks.rcv1", route, folder, documents)
             note = f"in all, {kept:,.0f} kept; memory {megabytes:.0f} MB"
             yield Row(f"reading {documents:,} documents, {route}", 1000 * seconds, note=note)
+
+
+def _tell(step: str) -> None:
+    print(f"  {step}", file=sys.stderr, flush=True)
 
 
 def write(folder: Path, documents: int) -> None:

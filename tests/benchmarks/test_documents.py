@@ -82,7 +82,7 @@ def test_a_pass_is_over_every_document(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < before <= after
 
 
-def test_a_row_for_each_format(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_for_each_format(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[tuple[object, ...]] = []
 
     def alone(*arguments: object) -> list[float]:
@@ -94,6 +94,9 @@ def test_a_row_for_each_format(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(row.ours_ms, row.note) for row in rows] == [(2000.0, "in all, 99 kept; memory 512 MB")] * 2
     assert [arguments[1] for arguments in asked] == ["write", "token files", "weights"]
     assert {arguments[3] for arguments in asked} == {100}
+    told = capsys.readouterr()
+    assert [line.split()[0] for line in told.err.splitlines()] == ["generating", "reading", "reading"]
+    assert not told.out  # the table's alone
 
 
 def test_both_readers_find_what_was_generated(tmp_path: Path) -> None:
