@@ -3,6 +3,7 @@
 PYTHON  ?= python3
 PROFILE ?= quick
 CORES   ?= all
+FORCE   ?=
 WORKERS ?= 2
 LAB     ?=
 
@@ -32,9 +33,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-reproduce: setup  ## run the whole reproduction, compare it with the paper (PROFILE=quick, CORES=all)
+reproduce: setup  ## run the whole reproduction, compare it with the paper (PROFILE=quick, CORES=all; FORCE=1: what is there, too)
 	@$(BIN)/nvil-repro data fetch
-	@$(BIN)/nvil-repro run --profile $(PROFILE) --cores $(CORES)
+	@$(BIN)/nvil-repro run --profile $(PROFILE) --cores $(CORES) $(if $(FORCE),--force)
 
 test: setup  ## run every test and every notebook
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --nbval-lax --nbval-cell-timeout 600 tests notebooks

@@ -34,7 +34,9 @@ def main(args: argparse.Namespace) -> int:
     asked = getattr(args, "names", [])
     names = asked or list(SOURCES)
     if unknown := [name for name in names if name not in SOURCES]:
-        return _fail(f"unknown data set {', '.join(unknown)}; choose from {', '.join(SOURCES)}", status=2)
+        message = f"unknown data set {', '.join(unknown)}; choose from {', '.join(SOURCES)}"
+        hint = "; rcv1 has no published hash: the run that asks for it fetches it" * ("rcv1" in unknown)
+        return _fail(f"nvil-repro data: {message}{hint}", status=2)
     sources = [SOURCES[name] for name in names]
     if args.action == "fetch":
         return max([_fetch(source, forgiving=not asked) for source in sources])

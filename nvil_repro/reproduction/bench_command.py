@@ -8,11 +8,16 @@ import sys
 
 from nvil_repro.reproduction.project import project_root
 
+PARTS = (
+    *("peers", "figure", "scaling", "networks", "sampling", "estimates"),
+    *("documents", "rcv1", "rbm"),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `nvil-repro bench`."""
     parser.add_argument(
-        "parts", nargs="*", metavar="part", help="peers, documents, rbm, ...; all of them if none is named"
+        "parts", nargs="*", metavar="part", help=f"any of {', '.join(PARTS)}; all of them if none is named"
     )
     parser.add_argument("--json", action="store_true", help="a JSON list instead of a table")
 

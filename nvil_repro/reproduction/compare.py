@@ -164,6 +164,9 @@ def to_text(comparisons: Sequence[Comparison], profile: str, complete: bool = Tr
     parts += [
         textwrap.fill(f"[{number}] {note}", 110, subsequent_indent="    ") for note, number in notes.items()
     ]
+    if not done:
+        own = "" if profile == "paper" else "; --profile paper shows those that come with the repository"
+        parts += ["", f"no results here yet; make them by: nvil-repro run --profile {profile}{own}"]
     if waiting and not complete:
         parts += ["", f"{len(waiting)} published numbers have no run yet; `nvil-repro compare` names them"]
     for experiment in dict.fromkeys(c.experiment for c in waiting if complete):

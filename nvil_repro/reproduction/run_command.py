@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
             raise FileNotFoundError(f"the notebook of {name} is missing: {notebook}")
     folder = results_folder(root, profile)
     keep = None if args.keep is None else known_keep(args.keep, folder, names)
-    log = folder / "workflow.log"
+    log, before = folder / "workflow.log", _stamps(folder, names)
     with folder_lock(folder):
         print(f"Running {', '.join(names)}: {profile} profile, {cores} core{'s' * (cores > 1)}", flush=True)
         command = snakemake_command(root, profile, names, cores, keep)
@@ -54,9 +54,19 @@ def main(args: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return 1
+    if old := [name for name, stamp in _stamps(folder, names).items() if stamp == before.get(name)]:
+        print(f"Not run, for their rows are here and up to date as far as is known: {', '.join(old)}")
+        print("(by an earlier run, or from the repository; --force runs them anyway)")
     print(f"\n{to_text(load_comparison(root, profile), profile, complete=False)}")
     print(f"\nReport: {folder / 'report.html'}")
     return 0
+
+
+def _stamps(folder: Path, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """What tells whether an experiment's rows have been written again."""
+    files = {name: folder / f"{name}.csv" for name in names}
+    stats = {name: file.stat() for name, file in files.items() if file.is_file()}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
 def known_cores(text: str) -> int:

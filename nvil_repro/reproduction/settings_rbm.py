@@ -22,6 +22,9 @@ Enumerated = Annotated[
     tuple[str, ...],
     several(matching(ENUMERATED, 'a name such as "pseudolikelihood" or "CD1"'), including="exact"),
 ]
+Enumerable = Annotated[
+    int, whole(1, 20)
+]  # of 2^20 states enumeration takes seconds; `evaluation.exact.LIMIT`
 Ladder = Annotated[str, one_of("uniform", "sm2008", "adaptive")]
 Rates = Annotated[tuple[float, ...], several(positive())]
 Rungs = Annotated[tuple[int, ...], several(whole(2))]
@@ -43,7 +46,7 @@ class RbmTraining:
     pattern_seeds: Seeds
     samplers: Machines
     hidden: Count
-    exact_hidden: Count
+    exact_hidden: Enumerable
     passes: Count  # over the training cases, of machines whose name does not say how many
     top_units: Count  # of the undirected top layer and the one below it
     top_passes: Count  # of the belief network under an undirected top layer
@@ -90,7 +93,7 @@ class WithoutPartition:
 class PartitionFunction:
     """Estimates of Z (18.7), of a machine that is enumerated and of one that is not, both trained on MNIST by PCD."""
 
-    exact_hidden: Count
+    exact_hidden: Enumerable
     hidden: Count
     passes: Count
     seeds: Seeds

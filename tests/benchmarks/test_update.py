@@ -17,6 +17,7 @@ from benchmarks.scaling import scaling
 from benchmarks.timing import Way, milliseconds
 from benchmarks.work import Bits, Work, generated_bits
 from nvil_repro.models.belief_net import Architecture
+from nvil_repro.reproduction import bench_command
 
 
 def tiny(data: Bits) -> Work:
@@ -139,3 +140,7 @@ def test_pyro_moves_every_parameter(data: Bits) -> None:
         if name in weights and torch.equal(p, weights[name])
     ]
     assert not still
+
+
+def test_the_command_names_every_part() -> None:
+    assert tuple(update.PARTS) == bench_command.PARTS

@@ -86,4 +86,11 @@ def test_an_archive_is_listed_and_verified(
 
 def test_an_unknown_name_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("fetch", "imagenet") == 2
-    assert "unknown data set imagenet; choose from toy" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "nvil-repro data: unknown data set imagenet; choose from toy" in said
+    assert "rcv1" not in said
+
+
+def test_what_has_no_hash_is_fetched_by_the_run_that_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("fetch", "rcv1") == 2
+    assert "rcv1 has no published hash: the run that asks for it fetches it" in capsys.readouterr().err

@@ -129,6 +129,13 @@ def test_published_numbers_look_as_printed(metric: str, published: float | None,
     assert numbers(Comparison("e", "r", metric, published, 1.0, None, None, 1, None, ""))[0] == shown
 
 
+def test_without_results_it_says_where_they_come_from(row: MakeRow) -> None:
+    said = to_text(compare(PUBLISHED, []), "quick")
+    assert "make them by: nvil-repro run --profile quick; --profile paper shows those that come" in said
+    assert "--profile paper shows" not in to_text(compare(PUBLISHED, []), "paper")
+    assert "make them by" not in to_text(compare(PUBLISHED, [row()]), "quick")
+
+
 def test_json_has_exactly_the_keys_and_no_nan(row: MakeRow) -> None:
     text = to_json(compare(PUBLISHED, [row(value=math.nan, note="diverged at update 1")]))
     entries = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} in JSON"))

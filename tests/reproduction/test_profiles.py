@@ -8,6 +8,7 @@ from typing import Annotated
 
 import pytest
 
+from nvil_repro.evaluation.exact import LIMIT
 from nvil_repro.learning import estimators, nvil
 from nvil_repro.reproduction import protocols
 from nvil_repro.reproduction.experiment import PROFILES, Experiment
@@ -79,6 +80,15 @@ def test_the_hash_moves_with_every_setting_and_with_the_rates_behind_its_protoco
         with monkeypatch.context() as patch:
             patch.setitem(known, protocol, how._replace(rate=0.5))
             assert (before != run_hash(experiment, settings)) == (protocol in used)
+
+
+@pytest.mark.parametrize("name", ["rbm_training", "partition_function"])
+def test_what_is_to_be_enumerated_can_be(name: str) -> None:
+    rule = rules_of(type(EXPERIMENTS[name].profiles["paper"]))["exact_hidden"]
+    most = LIMIT.bit_length() - 1
+    assert rule.read(most) == most
+    with pytest.raises(ValueError):  # noqa: PT011 - a rule has no message of its own
+        rule.read(most + 1)
 
 
 def test_unknown_names_are_answered_with_the_known() -> None:

@@ -39,10 +39,13 @@ def test_the_whole_way(project: Path) -> None:
     again = run()
     assert again.returncode == 0
     assert "ready" not in again.stdout
+    assert f"up to date as far as is known: {', '.join(EXPERIMENTS)}\n" in again.stdout
+    assert "up to date" not in first.stdout
 
     (project / "nvil_repro" / "learning" / "nvil.py").open("a").write("\nMORE = 1\n")
     changed = run("quickstart")
     assert "[quickstart] ready" in changed.stdout
+    assert "up to date" not in changed.stdout
 
     toy_notebook(project / "notebooks" / NOTEBOOK, "quickstart", 'raise RuntimeError("no luck")')
     failed = run("quickstart")
