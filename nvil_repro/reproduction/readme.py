@@ -35,7 +35,8 @@ def tables(rows: Sequence[Row], published: Sequence[Published]) -> str:
     for name, table in TABLES.items():
         if own := [row for row in rows if row.experiment == name]:
             where, machines = (_all(getattr(row, field) for row in own) for field in ("dataset", "device"))
-            parts.append(f"**{EXPERIMENTS[name].title}**, on {where}, {machines}\n\n{table(own, published)}")
+            heading = f"**{EXPERIMENTS[name].title}**, on {where}, {machines}. {LEGENDS[name]}"
+            parts.append(f"{heading}\n\n{table(own, published)}")
     return "\n\n".join(parts)
 
 
@@ -117,6 +118,23 @@ TABLES: Mapping[str, Callable[[Sequence[Row], Sequence[Published]], str]] = {
     "document_perplexity": _document_table,
     "continuous_latents": _latents_table,
     "rbm_training": _machine_table,
+}
+
+
+_SEEDS = "*spread* is the range over seeds"
+_MINUTES = "*minutes* are those of one thread and one seed, mostly beside other work: not to be compared"
+_BOUNDS = f"Nats, lower is better; after ± the standard error over test cases; {_SEEDS}; {_MINUTES}."
+LEGENDS: Mapping[str, str] = {
+    "quickstart": _BOUNDS,
+    "variance_reduction": "Nats, higher is better; *IDB* is the input-dependent baseline, *VN* variance normalisation.",
+    "nvil_vs_wake_sleep": f"{_BOUNDS} An fDARN has an autoregressive prior.",
+    "autoregressive_inference": _BOUNDS,
+    "document_perplexity": "Perplexity per document, lower is better; after ± the standard error over test documents; "
+    f"{_SEEDS}; {_MINUTES}.",
+    "continuous_latents": f"Nats, lower is better; {_SEEDS}.",
+    "rbm_training": "Nats, higher is better; after ± the standard error over test cases; *from* and *to* are the "
+    "ends of the bracket, moved outwards by three standard errors, *RAISE* is an estimate by chains run backwards, which errs "
+    "downwards; *log p(0)* is that of the empty image.",
 }
 
 

@@ -14,7 +14,7 @@ from nvil_repro.reproduction.compare import load_comparison, to_json
 from nvil_repro.reproduction.document_systems import PER_DOCUMENT
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.published import read_published
-from nvil_repro.reproduction.readme import BEGIN, END, paper_section, renewed, tables
+from nvil_repro.reproduction.readme import BEGIN, END, LEGENDS, TABLES, paper_section, renewed, tables
 from nvil_repro.reproduction.results import read_profile, write_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,6 +134,8 @@ def test_tables_by_experiment(row: Any) -> None:
     assert "| tuned |" not in text  # control: no row is
     assert "**, on 20news, cpu (another) and cpu (" in text
     assert tables([], read_published()) == ""
+    assert LEGENDS.keys() == TABLES.keys()
+    assert all(f". {LEGENDS[name]}\n\n| " in text for name in ("nvil_vs_wake_sleep", "document_perplexity"))
 
 
 def test_marks_that_are_missing_are_named() -> None:
