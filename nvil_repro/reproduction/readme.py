@@ -133,8 +133,8 @@ LEGENDS: Mapping[str, str] = {
     f"{_SEEDS}; {_MINUTES}.",
     "continuous_latents": f"Nats, lower is better; {_SEEDS}.",
     "rbm_training": "Nats, higher is better; after ± the standard error over test cases; *from* and *to* are the "
-    "ends of the bracket, moved outwards by three standard errors, *RAISE* is an estimate by chains run backwards, which errs "
-    "downwards; *log p(0)* is that of the empty image.",
+    "ends of the bracket, moved outwards by three standard errors, *RAISE* is an estimate by chains run backwards, "
+    "which errs downwards; *log p(0)* is that of the empty image.",
 }
 
 
