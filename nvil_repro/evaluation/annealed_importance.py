@@ -20,6 +20,10 @@ from torch import Tensor
 State = TypeVar("State")
 
 
+class NotFiniteError(ValueError):
+    """A log weight is NaN, which parameters do that are not finite, or too large."""
+
+
 class AnnealedEstimate(NamedTuple):
     """log Z in nats, float64, from C chains a piece.
 
@@ -46,14 +50,16 @@ def annealed_log_weights(
 
     The ladder rises from 0 to `end`, or falls from `end` to 0; `state` holds samples of its first rung.
     log_ratio(state, a, b) is log f_b - log f_a of each chain; transition(state, b, k), for rung k, leaves f_b as it is.
-    Errors: `ValueError` for a ladder that is none, or a log ratio of NaN, with the rung.
+    Errors: `ValueError` for a ladder that is none; `NotFiniteError` for a log ratio of NaN, with the rung.
     """
     _check_ladder(ladder, end)
     total, rows = torch.zeros((), dtype=torch.float64), []
     for k in range(1, len(ladder)):
         total = total + log_ratio(state, ladder[k - 1], ladder[k]).double()
         if bool(total.isnan().any()):
-            raise ValueError(f"the log ratio at rung {k}, {ladder[k]}, is NaN: are all parameters finite?")
+            raise NotFiniteError(
+                f"the log ratio at rung {k}, {ladder[k]}, is NaN: are all parameters finite?"
+            )
         rows.append(total)
         if k + 1 < len(ladder):
             state = transition(state, ladder[k], k)
@@ -63,13 +69,13 @@ def annealed_log_weights(
 def estimate(log_z0: Tensor | float, log_weights: Tensor, *, falling: bool = False) -> AnnealedEstimate:
     """log Z from that of the known end and the log weights [..., C] of C chains, up the ladder or down it (`falling`).
 
-    Errors: `ValueError` for fewer than two chains or a weight of NaN.
+    Errors: `ValueError` for fewer than two chains; `NotFiniteError` for a weight of NaN.
     """
     chains = log_weights.shape[-1]
     if chains < 2:
         raise ValueError(f"{chains} chain: expected at least 2, or there is no interval")
     if bool(log_weights.isnan().any()):
-        raise ValueError("a log weight is NaN: are all parameters finite?")
+        raise NotFiniteError("a log weight is NaN: are all parameters finite?")
     largest = log_weights.amax(-1, keepdim=True)
     w = (log_weights.double() - largest).exp()
     log_mean = largest[..., 0] + w.mean(-1).log()

@@ -36,8 +36,14 @@ def general_weights(nets: Nets, x: Tensor, samples: int, *, seed: int = 0, name:
         repeated = cases.repeat_interleave(samples, 0)
         h = inference.sample(repeated, torch.cat(noise))
         log_p, log_q = model.log_prob(repeated, h), inference.log_prob(h, repeated)
-        weights.append((log_p.sum(0) - log_q).double().view(len(cases), samples))
+        log_w = _whole(log_p) - _whole(log_q)
+        weights.append(log_w.double().view(len(cases), samples))
     return torch.cat(weights)
+
+
+def _whole(log_prob: Tensor) -> Tensor:
+    """[B] of a model in one piece, or [L, B] layer by layer: the sum over layers."""
+    return log_prob.sum(0) if log_prob.ndim > 1 else log_prob
 
 
 def bound_of(weights: Tensor) -> Bound:

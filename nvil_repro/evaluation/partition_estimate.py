@@ -10,18 +10,17 @@ from torch import Tensor
 
 from nvil_repro.evaluation import annealed_importance
 
-SURE = math.log(
-    1000
-)  # nats: a mean of weights exceeds its own a thousandfold with a chance of 1 / 1000 at most
+SURE = math.log(1000)  # nats: a mean of weights exceeds its own a thousandfold once in 1000 times at most
 
 
 class PartitionEstimate(NamedTuple):
-    """log Z of R models in nats, float64, with an interval that should miss it about as often as 3 standard errors do.
+    """log Z of R models in nats, float64, with an interval of 3 standard errors as the samples themselves tell them.
 
-    Only independent samples keep that promise: from the base and up, or exact ones of the model. Gibbs samples, ladder
-    bridges and tracking take chains for samples, and how far those are off, no interval knows.
-    `ess`, effective samples: how many independent samples with equal weights would be worth as much. Where few are
-    effective, the interval is a guess too.
+    It holds log Z as often as that promises where samples are independent, from the base and up or exact ones of the
+    model, and many are effective. With few it misses far more often: annealing with 9 of 100 effective does one time in
+    four (notebook 08). Gibbs samples, ladder bridges and tracking take chains for samples, and how far those are off, no
+    interval knows.
+    `ess`, effective samples: how many independent samples with equal weights would be worth as much.
     """
 
     method: str

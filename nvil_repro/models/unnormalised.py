@@ -1,7 +1,7 @@
 """Models of which p(x) = p*(x; theta) / Z(theta) is known but for Z: all that training and estimation ask of them.
 
-A kind of model is a `Family` of pure functions; its parameters theta are a NamedTuple of tensors, R replicas first,
-and cases x are [R or 1, B, D]. Your own energy is a family from one function:
+A kind of model is a `Family` of pure functions; its parameters theta are a NamedTuple of tensors, R replicas first
+(a single number is [R, 1]), and cases x are [R or 1, B, D]. Your own energy is a family from one function:
 
     def log_unnormalised(theta, x): ...                     # -E(x), [R, B], differentiable by autograd
     mine = energy_family("mine", log_unnormalised)          # bits: its Gibbs step follows

@@ -177,5 +177,6 @@ def check_splits(settings: TrainSettings, data: Splits) -> None:
 def _fingerprint(data: Splits) -> str:
     digest = hashlib.sha256()
     for x in (data.train, data.valid):
+        digest.update(str(tuple(x.shape)).encode())
         digest.update(x.contiguous().numpy().data)
     return digest.hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from nvil_repro.learning.estimators import ESTIMATORS, Nets
 from nvil_repro.learning.nvil import SignalState, signal_state
 from nvil_repro.training import loop
 from nvil_repro.training.belief_nets import Splits
-from nvil_repro.training.likelihood import check_settings
+from nvil_repro.training.likelihood import check_settings, sha256
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.method import Estimate, Replica, Schedule
 from nvil_repro.training.settings import SettingsError
@@ -83,7 +82,9 @@ class GeneralSettings:
 class GeneralState(NamedTuple):
     """Everything an update changes; R replicas."""
 
-    net: tuple[Tensor, ...]  # [R, ...] each, in the order of `Nets.named_parameters()`
+    net: tuple[
+        Tensor, ...
+    ]  # [R, ...] each, a single number as [R, 1], in the order of `Nets.named_parameters()`
     signals: SignalState  # [L, R]
     first: tuple[Tensor, ...]  # Adam's moments of each parameter
     second: tuple[Tensor, ...]
@@ -107,7 +108,10 @@ class GeneralNets:
     def start(self) -> GeneralState:
         """Fresh modules of every replica's seed, side by side; c = v = 0 and Adam's moments zero."""
         each = [list(self._fresh(replica.seed).parameters()) for replica in self.replicas]
-        net = tuple(torch.stack(parameters).detach() for parameters in zip(*each, strict=True))
+        net = tuple(
+            torch.stack([torch.atleast_1d(p) for p in parameters]).detach()
+            for parameters in zip(*each, strict=True)
+        )
         signals = signal_state(len(self._form.baselines), len(self.replicas), net[0].dtype)
         first, second = (tuple(torch.zeros_like(p) for p in net) for _ in range(2))
         return GeneralState(net, signals, first, second)
@@ -126,13 +130,14 @@ class GeneralNets:
 
     def _update(self, state: GeneralState, r: int, x: Tensor, noise: Tensor, update: int) -> Tensor:
         """One update of replica r on x [B, D], in place; the bound of every case, [B]."""
-        parameters = [
-            tensor[r].detach().requires_grad_() for tensor in state.net
-        ]  # on the state's own memory
-        names = [name for name, _ in self._form.named_parameters()]
+        named = dict(self._form.named_parameters())
+        parameters = [  # on the state's own memory
+            tensor[r].detach().view(like.shape).requires_grad_()
+            for tensor, like in zip(state.net, named.values(), strict=True)
+        ]
         column = SignalState(*(part[:, r] for part in state.signals))
         arguments = (self.replicas[r].variant, x, noise, column)
-        outcome = functional_call(self._form, dict(zip(names, parameters, strict=True)), arguments)
+        outcome = functional_call(self._form, dict(zip(named, parameters, strict=True)), arguments)
         gradients = torch.autograd.grad(outcome.loss, parameters, materialize_grads=True)
         for running, value in zip(state.signals, outcome.state, strict=True):
             running[:, r] = value
@@ -140,8 +145,8 @@ class GeneralNets:
             adam(
                 parameters,
                 list(gradients),
-                [moment[r] for moment in state.first],
-                [moment[r] for moment in state.second],
+                [moment[r].view_as(p) for moment, p in zip(state.first, parameters, strict=True)],
+                [moment[r].view_as(p) for moment, p in zip(state.second, parameters, strict=True)],
                 [],
                 [torch.tensor(float(update)) for _ in parameters],
                 fused=True,
@@ -172,7 +177,7 @@ class GeneralNets:
         """Replica r of a `GeneralState.net`, copied into modules."""
         nets = self._fresh(self.replicas[r].seed)
         for parameter, tensor in zip(nets.parameters(), net, strict=True):
-            parameter.copy_(tensor[r])
+            parameter.copy_(tensor[r].view_as(parameter))
         return nets
 
     def _fresh(self, seed: int) -> Nets:
@@ -203,9 +208,8 @@ def train(
     changes nothing: there is one.
     Errors: `ValueError` for an unknown estimator; those of `loop.run`.
     """
-    bits = torch.cat([data.train, data.valid]).numpy()
     identity = settings.to_dict() | {
-        "data": {"dataset": data.dataset, "sha256": hashlib.sha256(bits.data).hexdigest()[:16]},
+        "data": {"dataset": data.dataset, "sha256": sha256([data.train.numpy(), data.valid.numpy()])},
         "torch": torch.__version__,  # another version may round otherwise
     }
     method = GeneralNets(settings, data.train, data.valid)

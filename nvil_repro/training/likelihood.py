@@ -150,11 +150,21 @@ def run(
 
 
 def sha256(arrays: Iterable[np.ndarray]) -> str:
-    """The first sixteen hex digits of the SHA-256 of the arrays' bytes."""
+    """The first sixteen hex digits of the SHA-256 of the arrays' shapes and bytes."""
     digest = hashlib.sha256()
     for array in arrays:
+        digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]
+
+
+def until_diverged(finite: Tensor, objective: Tensor) -> Tensor:
+    """An objective that is known at the end of a chunk only, for each of its updates [count, R]: NaN where an update's
+    own numbers were not `finite` (bool [count, R]), and at the last update where the objective itself is not.
+    """
+    known = objective.isfinite()
+    finite = torch.cat([finite[:-1], finite[-1:] & known[-1:]])
+    return torch.where(finite, torch.where(known, objective, 0.0), torch.nan)
 
 
 def _arrays(part: Tensor | Counts) -> Sequence[np.ndarray]:

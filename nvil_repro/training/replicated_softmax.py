@@ -115,7 +115,8 @@ class ReplicatedSoftmaxMethod:
 
     def advance(self, state: ReplicatedSoftmaxState, first_update: int, count: int) -> Tensor:
         """Run `count` updates in place; after them, for each of them, the log-likelihood per word of the last one's
-        minibatch, by annealing: [count, R], in nats.
+        minibatch, by annealing: [count, R], in nats. So a model that diverges is said to do so at the first update of
+        its chunk.
         """
         objective = torch.empty(count, len(self.replicas), dtype=torch.float64)
 

@@ -165,7 +165,8 @@ class UndirectedTop:
             for t in range(begin, end):
                 objective[t, r] = self._update(alone[r], self.settings.seeds[r], first_update + t)
             if end == count:
-                objective[:, r] -= self._log_z(alone[r].net).log_z
+                bound = objective[:, r] - self._log_z(alone[r].net).log_z
+                objective[:, r] = likelihood.until_diverged(objective[:, r].isfinite(), bound)
 
         with denormals_as_zero():
             run_interleaved(run, len(alone), count, 10, self.threads)

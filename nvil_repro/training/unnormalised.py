@@ -149,7 +149,7 @@ class UnnormalisedMethod:
                 run_interleaved(run, replicas, count, 10, self.threads)
         last = [self._minibatch(first_update + count - 1, seed) for seed in s.seeds]
         reached = torch.cat([self._estimate(state, r, x).mean for r, x in enumerate(last)])
-        return torch.where(gaps.isfinite(), reached, torch.nan)
+        return likelihood.until_diverged(gaps.isfinite(), reached.expand_as(gaps))
 
     def evaluate(self, state: UnnormalisedState) -> Estimate:
         """The metric on the validation cases; the standard error of a log-likelihood is log Z's."""

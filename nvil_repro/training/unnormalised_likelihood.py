@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nvil_repro.evaluation.annealed_importance import NotFiniteError
 from nvil_repro.evaluation.exact_partition import exact_log_partition
 from nvil_repro.evaluation.ladders import uniform_ladder
 from nvil_repro.evaluation.partition import ais
@@ -43,13 +44,17 @@ def log_partition(family: Family, theta: Any, mean: Tensor, settings: Unnormalis
 
     Uniforms are the same whenever it is asked. Errors: `ValueError` if it can be neither enumerated nor annealed.
     """
+    nothing = LogZ(*torch.full((2, len(theta[0])), math.nan, dtype=torch.float64))
     if not all(bool(part.isfinite().all()) for part in theta):
-        return LogZ(*torch.full((2, len(theta[0])), math.nan, dtype=torch.float64))
+        return nothing
     if enumerable(family, theta, settings.exact_units):
         exact = exact_log_partition(family, theta)
         return LogZ(exact, torch.zeros_like(exact))
     ladder = uniform_ladder(settings.rungs)
-    found = ais(family, theta, ladder=ladder, chains=settings.annealed_chains, mean=mean)
+    try:
+        found = ais(family, theta, ladder=ladder, chains=settings.annealed_chains, mean=mean)
+    except NotFiniteError:  # parameters on their way to infinity
+        return nothing
     return LogZ(found.log_z, (found.log_z - found.lower) / 3)
 
 

@@ -75,6 +75,11 @@ def checked_start(settings: UnnormalisedSettings, data: Splits, own: Start | Non
             f"family={settings.family!r} with {len(settings.seeds)} seeds, and a start of {family.name!r} with "
             f"{len(theta[0])} replicas: expected the same name, and a replica a seed"
         )
+    if flat := [name for name, part in zip(theta._fields, theta, strict=True) if part.ndim < 2]:
+        raise SettingsError(
+            f"{', '.join(flat)} of {family.name} has one axis: expected replicas first and at least one axis more, "
+            "[R, 1] for a number"
+        )
     if family.visible(theta) != data.train.shape[-1]:
         raise ValueError(
             f"train has {data.train.shape[-1]} columns and {family.name} {family.visible(theta)} visible units"

@@ -109,11 +109,26 @@ def test_log_z_of_a_machine_by_its_ends_and_along_a_ladder() -> None:
         torch.testing.assert_close(found.log_z, exact_log_partition(RBM, still), rtol=0, atol=1e-12)
 
 
+def test_the_variance_along_a_ladder_is_that_between_chains() -> None:
+    """One chain meets every bridge, so what they miss adds up: as 100 runs of 50 chains differ, so is told."""
+    theta = Rbm(*(3 * part for part in random_rbm()))
+    runs = [ladder_bridge(RBM, theta, ladder=uniform_ladder(8), chains=50, seed=seed) for seed in range(100)]
+    seen = torch.stack([run.log_z for run in runs]).var(0)
+    told = torch.stack([((run.upper - run.lower) / 6) ** 2 for run in runs]).mean(0)
+    assert bool(((seen / told > 0.6) & (seen / told < 1.6)).all()), (
+        seen / told
+    )  # the bridges' own: 2.0 and 3.5
+
+
 def test_tracking_adds_up_the_bridges_of_all_updates() -> None:
     models = [table(3, 1, 2, 2), table(4, 1, 2, 3), table(4, 2, 1, 5), table(1, 5, 4, 20)]
     state = begin_tracking(*models[0], models[0][0].levels.sum(-1).log())
+    variances = []
     for theta, chains in models[1:]:
-        state = track(TABLES, state, theta, chains)
+        before, state = state, track(TABLES, state, theta, chains)
+        variances.append(track(TABLES, before._replace(variance=torch.zeros(1)), theta, chains).variance)
+    torch.testing.assert_close(state.variance, sum(variances), **EXACT)
+    assert min(variances) > 1e-3
     expected = models[-1][0].levels.sum(-1).log()
     torch.testing.assert_close(state.log_z, expected, **EXACT)
     found = tracked_estimate(state)

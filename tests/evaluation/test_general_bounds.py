@@ -42,6 +42,26 @@ def test_a_case_does_not_depend_on_its_company(monkeypatch):
     torch.testing.assert_close(general_weights(nets, x[:3], 5), together[:3], rtol=0, atol=1e-12)
 
 
+class InOnePiece(torch.nn.Module):
+    """A model whose log-probability has no layers."""
+
+    def __init__(self, layered):
+        super().__init__()
+        self.layered = layered
+
+    def log_prob(self, x, h):
+        return self.layered.log_prob(x, h).sum(0)
+
+
+def test_a_model_in_one_piece_has_the_bound_of_its_layers():
+    _, nets, x = both_roads()
+    whole = Nets(InOnePiece(nets.model), nets.inference, nets.baselines)
+    layered = general_weights(nets, x, 5)
+    torch.testing.assert_close(general_weights(whole, x, 5), layered, rtol=0, atol=1e-12)
+    assert layered.shape == (7, 5)
+    assert nets.model.log_prob(x, [torch.zeros(7, 3).double()]).shape == (2, 7)  # control: it has layers
+
+
 def test_gaussian_weights_average_to_the_likelihood():
     """E_Q[P(x, h) / Q(h | x)] is P(x), which quadrature over the prior gives too."""
     nets, x = gaussian_nets(units=1), oracle.random_bits(4, VISIBLE)

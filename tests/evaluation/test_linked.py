@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
+from nvil_repro.evaluation import linked as module
+from nvil_repro.evaluation.annealing_path import draws
 from nvil_repro.evaluation.exact_partition import exact_log_partition
 from nvil_repro.evaluation.ladders import uniform_ladder
 from nvil_repro.evaluation.linked import linked_importance, linked_log_weights
@@ -64,6 +68,31 @@ def test_links_must_stand_at_even_places() -> None:
     expected = (log_f(1.0).logsumexp(-1) - log_f(0.0).logsumexp(-1)).exp()
     found = expected_weight([0.0, 1.0], 3, log_f(0.0).softmax(-1), even=False)
     assert (found - expected).abs().max() > 1e-6
+
+
+def test_every_step_and_place_has_a_draw_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    places: list[Tensor] = []
+
+    def noted(path: Any, chains: int, seed: int, name: str, index: int) -> Any:
+        steps.append(index)
+        return draws(path, chains, seed, name, index)
+
+    def spied(ladder: Any, start: Any, states: int, ratio: Any, step: Any, place: Any, choose: Any) -> Tensor:
+        def kept(k: int) -> Tensor:
+            places.append(place(k))
+            return places[-1]
+
+        return linked_log_weights(ladder, start, states, ratio, step, kept, choose)
+
+    monkeypatch.setattr(module, "draws", noted)
+    monkeypatch.setattr(module, "linked_log_weights", spied)
+    linked_importance(RBM, random_rbm(), ladder=uniform_ladder(4), states=3, chains=2_000)
+    assert len(steps) == len(places) * 2 == len(set(steps))
+    for place in places:
+        share = torch.bincount(place, minlength=3) / 2_000
+        assert (share - 1 / 3).abs().max() < 5 * (2 / 9 / 2_000) ** 0.5
+    assert not torch.equal(places[0], places[1])
 
 
 def test_the_interval_holds_the_exact_value() -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from nvil_repro.data.minibatches import minibatch_indices
 from nvil_repro.evaluation.bounds import estimate_bound
+from nvil_repro.streams import uniforms
 from nvil_repro.training import belief_nets
 from nvil_repro.training.belief_nets import BeliefNets, train
+from nvil_repro.training.checkpoints import SettingsChangedError
 from nvil_repro.trees import leaves, replica
 from tests.training.toys import Bits, rows_of, same, toy_data, toy_settings
 
@@ -48,6 +53,35 @@ def test_a_replica_trains_the_same_alone_and_in_company(engine: str) -> None:
         assert rows_of(alone, *each) == rows_of(together, *each)
         for (name, a), (_, b) in zip(leaves(alone.final), leaves(replica(together.final, r)), strict=True):
             assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize("how", ["nvil", "wake-sleep"])
+def test_minibatches_and_uniforms_of_every_chunk(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Tensor, list[Tensor], int]] = []
+
+    def noted(state: Any, plan: Any, x: Tensor, draws: list[Tensor], first: int, **_: Any) -> Tensor:
+        seen.append((x, draws, first))
+        return torch.zeros(x.shape[1], state.net.replicas)
+
+    monkeypatch.setattr(belief_nets, "advance", noted)
+    variants = ("",) if how == "wake-sleep" else ("full", "none")
+    settings, data = toy_settings(seeds=(4, 1), method=how, variants=variants), toy_data()
+    train(settings, data, progress="off")
+    assert [first for *_, first in seen] == [0, 5, 10, 15, 20]
+    sizes = {"h1": 3, "h2": 2} | ({"dream0": 6, "dream1": 3, "dream2": 2} if how == "wake-sleep" else {})
+    for s, seed in enumerate(settings.seeds):
+        expected = data.train[minibatch_indices(64, 8, 0, 25, seed)]
+        assert torch.equal(torch.cat([x[s] for x, *_ in seen]), expected)
+        for chunk, (_, draws, _) in enumerate(seen):
+            for (name, size), draw in zip(sizes.items(), draws, strict=True):
+                assert torch.equal(draw[s], uniforms(seed, name, chunk, (5, 8, size), settings.torch_dtype))
+
+
+def test_the_same_cases_split_elsewhere_are_other_data(tmp_path: Path) -> None:
+    x = torch.cat([toy_data().train, toy_data().valid])
+    train(toy_settings(), Bits(x[:64], x[64:]), tmp_path, progress="off")
+    with pytest.raises(SettingsChangedError):
+        train(toy_settings(), Bits(x[:60], x[60:]), tmp_path, progress="off")
 
 
 def test_equal_seeds_share_their_start_and_data_and_different_seeds_do_not() -> None:

@@ -13,6 +13,8 @@ import torch
 from nvil_repro.data.counts import Corpus, from_dense
 from nvil_repro.data.sequences import sequences
 from nvil_repro.models.docnade import log_prob
+from nvil_repro.streams import stream
+from nvil_repro.training import docnade as module
 from nvil_repro.training.checkpoints import SettingsChangedError
 from nvil_repro.training.docnade import DocNadeMethod, DocNadeSettings, train
 from nvil_repro.training.optimisers import Optimiser
@@ -58,6 +60,29 @@ def test_training_learns_which_words_go_together() -> None:
     train_values = [row["value"] for row in result.history if row["split"] == "train"]
     assert train_values[-1] > -1.35
     assert {row["metric"] for row in result.history} == {"log_likelihood_per_word"}
+
+
+def test_orders_are_drawn_anew_and_rates_fall_to_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def noted(*name: Any) -> np.random.Generator:
+        asked.append(name)
+        return stream(*name)
+
+    monkeypatch.setattr(module, "stream", noted)
+    monkeypatch.setattr(module, "direction", lambda slope, *_: torch.ones_like(slope))
+    settings = replace(SETTINGS, weight_decay=0.0)
+    method = DocNadeMethod(settings, toy_corpus().train, toy_corpus().valid)
+    state, before = method.start(), method.start()
+    asked.clear()
+    for first in range(0, 12, 3):
+        method.advance(state, first, 3)
+    assert [name for name in asked if name[1] == "docnade"] == [
+        (0, "docnade", update) for update in range(12)
+    ]
+    moved = sum(settings.rate * (1 - update / 12) for update in range(12))
+    for now, then in zip(state.net, before.net, strict=True):
+        torch.testing.assert_close(now, then + moved, rtol=0, atol=1e-5)
 
 
 def test_validation_is_the_mean_over_documents_and_orders() -> None:

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from nvil_repro.data.minibatches import minibatch_indices
+from nvil_repro.evaluation.general_bounds import bound_of, general_weights
+from nvil_repro.learning.estimators import Nets
 from nvil_repro.learning.nvil import signal_state
 from nvil_repro.training import general
 from nvil_repro.training.checkpoints import SettingsChangedError
@@ -102,13 +104,21 @@ def test_a_seeds_replicas_start_alike_and_part(straight):
 
 
 @pytest.mark.parametrize("name", ["full", "pathwise"])
-def test_an_update_is_a_step_of_torchs_adam(name):
+@pytest.mark.parametrize("first", [0, 20])
+def test_an_update_is_a_step_of_torchs_adam(name, first):
     how = GeneralNets(replace(SETTINGS, estimators=(name,), seeds=(3,)), DATA.train, DATA.valid)
     state, nets, signals = how.start(), gaussian_nets(3), signal_state(1, dtype=torch.float64)
     optimiser = torch.optim.Adam(nets.parameters(), lr=1e-2)
-    found = how.advance(state, 0, 5)
-    noise = nets.inference.noise(3, "noise", 0, (5, 8, 2), torch.float64)
-    for cases, eps, bound in zip(minibatch_indices(64, 8, 0, 5, 3), noise, found[:, 0], strict=True):
+    for p in nets.parameters():
+        zeros = torch.zeros_like(p)
+        optimiser.state[p] = {
+            "step": torch.tensor(float(first)),
+            "exp_avg": zeros,
+            "exp_avg_sq": zeros.clone(),
+        }
+    found = how.advance(state, first, 5)
+    noise = nets.inference.noise(3, "noise", first // SETTINGS.chunk, (5, 8, 2), torch.float64)
+    for cases, eps, bound in zip(minibatch_indices(64, 8, first, 5, 3), noise, found[:, 0], strict=True):
         optimiser.zero_grad()
         outcome = nets(name, DATA.train[cases].double(), eps, signals)
         outcome.loss.backward()
@@ -120,6 +130,35 @@ def test_an_update_is_a_step_of_torchs_adam(name):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
     fresh = gaussian_nets(3)  # control: it moved
     assert not torch.equal(next(trained.parameters()), next(fresh.parameters()))
+
+
+class Shifted(torch.nn.Module):
+    """A model whose bound rises as a single number, from 0, comes near 3."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.shift = model, torch.nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
+
+    def log_prob(self, x, h):
+        return self.model.log_prob(x, h).sum(0) - (self.shift - 3) ** 2
+
+
+@dataclass(frozen=True)
+class ShiftedToy:
+    """A recipe with a parameter that is one number."""
+
+    def __call__(self, train_mean, seed):
+        nets = gaussian_nets(seed)
+        return Nets(Shifted(nets.model), nets.inference, nets.baselines)
+
+
+def test_the_best_parameters_are_kept_of_single_numbers_too():
+    settings = replace(SETTINGS, recipe=ShiftedToy(), estimators=("full",), seeds=(0,), rate=0.05)
+    result = train(settings, DATA, progress="off")
+    nets = GeneralNets(settings, DATA.train, DATA.valid).modules(result.best.net, 0)
+    assert 0.5 < nets.model.shift.item() < 2  # control: it had begun at 0
+    weights = general_weights(nets, DATA.valid, SETTINGS.validation_samples, name="valid")
+    assert bound_of(weights).value.item() == pytest.approx(result.best.value.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("nets", ["gaussian", "bernoulli"])

@@ -123,6 +123,11 @@ def test_large_machines_are_annealed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EXACT", 8)
     exact = method.evaluate(state)
     assert 0 < (annealed.mean - exact.mean).abs().item() < 3 * annealed.stderr.item()
+    monkeypatch.setattr(module, "EXACT", 1)
+    of_z = method._log_z(state.net)
+    parts = (exact.stderr, (of_z.log_z - of_z.lower) / 3)  # an exact log Z leaves the samples' error
+    assert min(part.item() for part in parts) > 1e-4
+    torch.testing.assert_close(annealed.stderr, torch.hypot(*parts), rtol=1e-6, atol=0)
 
 
 def test_a_diverged_model_is_recorded_and_its_companion_goes_on() -> None:

@@ -15,12 +15,15 @@ from nvil_repro.evaluation.exact_partition import exact_log_likelihood, exact_lo
 from nvil_repro.learning.criteria import CRITERIA
 from nvil_repro.models.rbm import RBM
 from nvil_repro.models.unnormalised import REALS, energy_family
+from nvil_repro.training import unnormalised as module
+from nvil_repro.training import unnormalised_chains
 from nvil_repro.training.checkpoints import SettingsChangedError
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.settings import SettingsError
 from nvil_repro.training.unnormalised import UnnormalisedMethod, train
 from nvil_repro.training.unnormalised_chains import chain
-from nvil_repro.training.unnormalised_likelihood import log_partition
+from nvil_repro.training.unnormalised_criteria import drawn_gradient
+from nvil_repro.training.unnormalised_likelihood import log_likelihood, log_partition
 from nvil_repro.training.unnormalised_settings import LIKELIHOOD, UnnormalisedSettings
 from nvil_repro.training.unnormalised_start import Start, checked_start, mean_of
 from tests.models.test_unnormalised import random_rbm
@@ -78,7 +81,86 @@ def pairs() -> Bits:
     return Bits(x[:160], x[160:])
 
 
+MEAN = torch.full((6,), 0.5)
 TOY = Toy(train, UnnormalisedMethod, SETTINGS, pairs())
+
+
+class Coupling(NamedTuple):
+    """How much the two bits of a pair like to be the same."""
+
+    coupling: Tensor  # [R, 1]
+
+
+def _twins(theta: Coupling, x: Tensor) -> Tensor:
+    spins = 2 * x - 1
+    return theta.coupling.reshape(-1, 1) * (spins[..., 3:] * spins[..., :3]).sum(-1)
+
+
+TWINS = energy_family("twins", _twins, visible=6)
+OF_TWINS = replace(LONG, family="twins", criterion="pseudolikelihood", centred=False, scale=0.0, seeds=(0, 1))
+
+
+def test_a_single_number_is_trained_and_its_best_value_kept() -> None:
+    theta = Coupling(torch.zeros(2, 1))
+    result = train(OF_TWINS, pairs(), own=Start(TWINS, theta), progress="off")
+    assert result.best.net.coupling.abs().min() > 0.001  # control: it began at 0
+    again = log_likelihood(
+        TWINS, result.best.net, pairs().valid, log_partition(TWINS, result.best.net, MEAN, OF_TWINS)
+    )
+    torch.testing.assert_close(again.mean, result.best.value, rtol=0, atol=1e-6)
+
+
+def test_a_parameter_without_an_axis_of_its_own_is_refused() -> None:
+    """Nothing would tell it from what all replicas share."""
+    with pytest.raises(
+        SettingsError, match=r"coupling of twins has one axis: expected .* \[R, 1\] for a number"
+    ):
+        train(OF_TWINS, pairs(), own=Start(TWINS, Coupling(torch.zeros(2))), progress="off")
+
+
+@pytest.mark.parametrize("chunk", [1, 10])
+def test_a_model_that_diverges_says_at_which_update(chunk: int) -> None:
+    settings = UnnormalisedSettings(
+        family="GaussianRBM", hidden=6, criterion="pcd", updates=20, eval_every=20, chunk=chunk, batch_size=50,
+        rate=2.0, exact_units=12, falling=False,
+    )  # fmt: skip
+    x = torch.randn(200, 8, generator=torch.Generator().manual_seed(0))
+    diverged = train(settings, Reals(x[:150], x[150:]), progress="off").diverged[0]
+    assert 1 < diverged <= 10
+    assert diverged == train(replace(settings, chunk=2), Reals(x[:150], x[150:]), progress="off").diverged[0]
+
+
+def test_parameters_too_large_for_annealing_end_no_run() -> None:
+    settings = UnnormalisedSettings(
+        hidden=14, criterion="pcd", updates=40, eval_every=10, chunk=10, batch_size=50, rate=1e38, exact_units=0,
+        rungs=20, annealed_chains=10, engine="torch", falling=False,
+    )  # fmt: skip
+    x = (torch.rand(200, 16, generator=torch.Generator().manual_seed(0)) < 0.4).to(torch.uint8)
+    wild = train(settings, Bits(x[:150], x[150:]), progress="off")
+    assert wild.diverged.keys() == {0}
+    assert not train(replace(settings, rate=0.01), Bits(x[:150], x[150:]), progress="off").diverged  # control
+
+
+def test_criteria_draw_anew_at_every_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def noted(*given: Any, **more: Any) -> Any:
+        asked.append(given[-1])
+        assert given[-2] == "criterion"
+        return drawn_gradient(*given, **more)
+
+    monkeypatch.setattr(module, "drawn_gradient", noted)
+    train(replace(SETTINGS, criterion="noise_contrastive", centred=False), pairs(), progress="off")
+    assert asked == list(range(12))
+
+
+def test_naive_chains_begin_anew_at_every_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unnormalised_chains, "walk", lambda family, theta, begin, steps: begin)
+    settings, theta, kept = replace(SETTINGS, criterion="naive"), random_rbm(6, 3, 1), torch.zeros(1, 8, 6)
+    first, again, second = (chain(settings, RBM, theta, MEAN, 0, u)(theta, kept) for u in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, kept)
 
 
 def reals() -> Reals:
