@@ -18,7 +18,7 @@ class PartitionEstimate(NamedTuple):
 
     It holds log Z as often as that promises where samples are independent, from the base and up or exact ones of the
     model, and many are effective. With few it misses far more often: annealing with 9 of 100 effective does one time in
-    four (notebook 08). Gibbs samples, ladder bridges and tracking take chains for samples, and how far those are off, no
+    four (notebook 08). Gibbs samples, ladder bridges and tracking take chains for samples; how far those are off, no
     interval knows.
     `ess`, effective samples: how many independent samples with equal weights would be worth as much.
     """
