@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas
 
-NONE = "–"
+NONE, PLUS_MINUS = "–", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 
 
 def present(
@@ -29,7 +29,7 @@ def present(
         if column in of:
             bars = (number(value, form.lstrip("+")) for value in table[of[column]])
             text[column] = [
-                f"{value} ± {bar}" if NONE not in (value, bar) else value
+                f"{value}{PLUS_MINUS}{bar}" if NONE not in (value, bar) else value
                 for value, bar in zip(text[column], bars, strict=True)
             ]
     return text.set_index(list(keys))

@@ -10,7 +10,7 @@ import pytest
 
 from nvil_repro.reproduction import document_views, table_views
 from nvil_repro.reproduction.compare import NOT_RUN
-from nvil_repro.reproduction.presentation import diverged, number, present
+from nvil_repro.reproduction.presentation import PLUS_MINUS, diverged, number, present
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import Row
 
@@ -31,7 +31,7 @@ def test_numbers_have_the_digits_of_their_column_and_their_error_beside_them() -
     shown = present(TABLE, ["net"], forms, errors={"bound": "error"})
     assert list(shown.columns) == list(forms)
     assert shown.index.names == ["net"]
-    assert shown.loc["a"].tolist() == ["+0.0", "99.6 ± 0.2", "988,350"]
+    assert shown.loc["a"].tolist() == ["+0.0", f"99.6{PLUS_MINUS}0.2", "988,350"]
     assert shown.loc["b"].tolist() == ["+0.5", "113.6", "50"]
     assert shown.loc["c"].tolist() == ["–", "–", "–"]
     assert present(TABLE, ["net"], forms).loc["a", "bound"] == "99.6"  # control: no error was asked for
@@ -39,7 +39,7 @@ def test_numbers_have_the_digits_of_their_column_and_their_error_beside_them() -
 
 def test_an_error_has_no_sign_of_its_own() -> None:
     shown = present(TABLE, ["net"], {"less": "+.2f"}, errors={"less": "error"})
-    assert shown.loc["a", "less"] == "-0.03 ± 0.25"
+    assert shown.loc["a", "less"] == f"-0.03{PLUS_MINUS}0.25"
 
 
 def test_a_column_that_is_missing_is_named() -> None:
@@ -74,7 +74,7 @@ def test_a_corpus_that_was_not_run_says_so(row: MakeRow) -> None:
         variant="exact", metric=document_views.PER_DOCUMENT, value=1320.0, stderr=3.0,
     )  # fmt: skip
     shown = document_views.presented(document_views.summary([one], read_published()))
-    assert shown.xs("20news")["ours"].tolist() == ["1320 ± 3"]
+    assert shown.xs("20news")["ours"].tolist() == [f"1320{PLUS_MINUS}3"]
     waiting = shown.xs("rcv1")
     assert set(waiting["ours"]) == {NOT_RUN}
     assert set(waiting["seeds"]) == {"–"}

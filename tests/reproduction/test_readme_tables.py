@@ -113,7 +113,7 @@ def test_tables_by_experiment(row: Any) -> None:
         document(model="unigram", dims="", variant="exact", value=1320.0, device="cpu (another)"),
         document(model="SBN", dims="50", variant="bound", value=990.0, protocol="improved", method="NVIL"),
     ]
-    text = tables(rows, read_published())
+    text = tables(rows, read_published()).replace("\N{NO-BREAK SPACE}", " ")
     assert "| SBN 200 | NVIL | balanced | 113.1 | 112.3 ± 0.2 | -0.8 | – | – | 50,000 | 10 | 1 |" in text
     assert "| No baselines & no VN | -113.0 |" in text
     assert "| bits | Baseline, IDB, & VN | 100.5 | 1.0 | 90.5 | 2 |" in text
