@@ -17,8 +17,8 @@ def present(
     forms: Mapping[str, str],
     errors: Mapping[str, str] | None = None,
 ) -> pandas.DataFrame:
-    """A table as text: a line a line, told by its `keys`, with the columns of `forms`, each number in the format given
-    there. A column of `errors` carries the standard error that is in the column named there: "99.6 ± 0.2".
+    """A table as text, told by the columns `keys`, with those of `forms`, each number in the format given there. A
+    column of `errors` carries the standard error that is in the column named there: "99.6 ± 0.2".
 
     Errors: `KeyError` if the table lacks a column.
     """

@@ -71,7 +71,7 @@ def _field(value: Any) -> str:
 
 
 def _bound_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    return _of(table_views.presented(table_views.summary(rows, published)))
+    return _as_markdown(table_views.presented(table_views.summary(rows, published)))
 
 
 def _figure_1(rows: Sequence[Row], published: Sequence[Published]) -> str:
@@ -85,11 +85,11 @@ def _figure_1(rows: Sequence[Row], published: Sequence[Published]) -> str:
 
 
 def _document_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    return _of(document_views.presented(document_views.summary(rows, published)))
+    return _as_markdown(document_views.presented(document_views.summary(rows, published)))
 
 
 def _machine_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    return _of(rbm_claims.presented(rbm_claims.machine_table(rows, published)))
+    return _as_markdown(rbm_claims.presented(rbm_claims.machine_table(rows, published)))
 
 
 def _latents_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
@@ -138,7 +138,7 @@ LEGENDS: Mapping[str, str] = {
 }
 
 
-def _of(table: pandas.DataFrame) -> str:
+def _as_markdown(table: pandas.DataFrame) -> str:
     flat = table.reset_index()
     return _markdown(tuple(flat.columns), flat.to_numpy())
 

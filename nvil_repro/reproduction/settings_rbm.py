@@ -22,9 +22,7 @@ Enumerated = Annotated[
     tuple[str, ...],
     several(matching(ENUMERATED, 'a name such as "pseudolikelihood" or "CD1"'), including="exact"),
 ]
-Enumerable = Annotated[
-    int, whole(1, 20)
-]  # of 2^20 states enumeration takes seconds; `evaluation.exact.LIMIT`
+Enumerable = Annotated[int, whole(1, 20)]  # 2^20 states are `evaluation.exact.LIMIT`
 Ladder = Annotated[str, one_of("uniform", "sm2008", "adaptive")]
 Rates = Annotated[tuple[float, ...], several(positive())]
 Rungs = Annotated[tuple[int, ...], several(whole(2))]

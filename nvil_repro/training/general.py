@@ -82,9 +82,7 @@ class GeneralSettings:
 class GeneralState(NamedTuple):
     """Everything an update changes; R replicas."""
 
-    net: tuple[
-        Tensor, ...
-    ]  # [R, ...] each, a single number as [R, 1], in the order of `Nets.named_parameters()`
+    net: tuple[Tensor, ...]  # [R, ...] each, numbers [R, 1], in the order of `Nets.named_parameters()`
     signals: SignalState  # [L, R]
     first: tuple[Tensor, ...]  # Adam's moments of each parameter
     second: tuple[Tensor, ...]
