@@ -60,7 +60,7 @@ def bound_cells(s: BoundTable) -> Iterator[Cell]:
             else:
                 places = [(LIKELIHOOD, "")] if protocol == s.protocols[0] else []
             for column, how in places:
-                few = {model, column} & set(s.one_seed)
+                few = {model, column, f"{column} {model}"} & set(s.one_seed)
                 yield from (Cell(model, column, how, seed) for seed in (seeds[:1] if few else seeds))
 
 

@@ -39,10 +39,14 @@ TableProtocols = Annotated[tuple[str, ...], several(one_of("literal", "quick", "
 Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN 200-500" (deepest first)'))]
 Columns = Annotated[tuple[str, ...], several(one_of(NVIL, WAKE_SLEEP), including=NVIL)]
 Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
+_COLUMN = f"({NVIL}|{WAKE_SLEEP}|{AUTOREGRESSIVE})"
 OneSeed = Annotated[
     tuple[str, ...],
     several(
-        matching(f"{MODEL}|{NVIL}|{WAKE_SLEEP}|{AUTOREGRESSIVE}", "the name of a model or a column"),
+        matching(
+            f"({_COLUMN} )?{MODEL}|{_COLUMN}",
+            f'a model, a column or both, such as "{WAKE_SLEEP} SBN 200-500"',
+        ),
         at_least=0,
     ),
 ]
@@ -112,8 +116,8 @@ class VarianceReduction:
 class BoundTable:
     """Tables 1 and 2: models down, ways to train them across, under each of several protocols.
 
-    `passes` and `seeds` have an entry for each protocol; models and columns named in `one_seed` have the first
-    seed alone.
+    `passes` and `seeds` have an entry for each protocol; models, columns and cells ("wake-sleep SBN 500") named
+    in `one_seed` have the first seed alone.
     """
 
     models: Models

@@ -197,23 +197,33 @@ def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path, monkeypatch: 
 
 
 def test_long_trainings_have_one_seed(tmp_path: Path) -> None:
-    """Cells of models and columns so named, under each protocol; the others, and every cell's hash, are as without."""
+    """Models, columns and cells so named, under each protocol; the others, and every cell's hash, are as without."""
     protocols = {"protocols": ["literal", "balanced"], "passes": [3, 3], "seeds": [[5, 6], [0, 7]]}
-    models = ["SBN 3-2", "SBN 4", "mixture of Bernoullis 4", "NADE 4"]
+    models = ["SBN 3-2", "SBN 4", "SBN 3", "mixture of Bernoullis 4", "NADE 4"]
     full = make_run(tmp_path, models=models, **protocols)
-    few = make_run(tmp_path, models=models, one_seed=["wake-sleep", "SBN 4", "NADE 4", "SBN 9"], **protocols)
+    few = make_run(
+        tmp_path,
+        models=models,
+        one_seed=["wake-sleep", "SBN 4", "NADE 4", "NVIL SBN 3", "SBN 9"],
+        **protocols,
+    )
     left = [
         cell
         for cell in bound_cells(full.settings)
-        if not (cell.seed in (6, 7) and (cell.column == "wake-sleep" or cell.model in ("SBN 4", "NADE 4")))
+        if not (
+            cell.seed in (6, 7)
+            and (cell.column == "wake-sleep" or cell.model in ("SBN 4", "SBN 3", "NADE 4"))
+        )
     ]
     assert list(bound_cells(few.settings)) == left
-    assert len(left) == 13 < len(list(bound_cells(full.settings))) == 20
+    assert len(left) == 17 < len(list(bound_cells(full.settings))) == 28
+    asleep = make_run(tmp_path, models=models, one_seed=["wake-sleep SBN 3"], **protocols)
+    assert len(list(bound_cells(asleep.settings))) == 26
     for cell in left:
         assert cell_hash(few.experiment, few.settings, cell) == cell_hash(
             full.experiment, full.settings, cell
         )
-    for name in ("wake sleep", "SBN", 3):
+    for name in ("wake sleep", "SBN", "SBN 3 NVIL", 3):
         with pytest.raises(ParameterError, match="one_seed"):
             make_run(tmp_path, one_seed=[name])
 
