@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -120,6 +121,17 @@ def test_stopped_it_leaves_no_process_and_goes_on(
     again = run("quickstart")
     assert again.returncode == 0, again.stdout + again.stderr
     assert (project / "results" / "smoke" / "quickstart.csv").is_file()
+
+
+def test_a_slurm_job_asks_for_no_more_cores_than_a_node_has(project: Path) -> None:
+    """Slurm would keep it waiting for ever, and a notebook can use 32."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--profile", "workflow/profiles/slurm"]
+    here = ["--executor", "local", "--cores", "64", "--config", "profile=smoke"]  # its executor is a plugin
+    for more, cores in ([], {"2", "16"}), (["--max-threads", "32"], {"2", "32"}):
+        plan = subprocess.run([*command, *here, *more], capture_output=True, text=True, timeout=100)
+        assert plan.returncode == 0, plan.stderr
+        assert set(re.findall(r"threads: (\d+)", plan.stdout + plan.stderr)) == cores
+        assert "runtime=720" in plan.stdout + plan.stderr
 
 
 def test_cores() -> None:
