@@ -25,6 +25,8 @@ setup: $(STAMP)  ## make .venv from the lock file; does nothing when it is up to
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "$(PYTHON) is not Python 3.11 or newer: install one, then say for example: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 14))' || \
+	  echo "Note: of the locked versions some come for Python 3.11 to 3.13 only and are compiled here, which needs a C compiler; PYTHON=python3.12, say, spares it"
 	@$(PYTHON) -c 'import ensurepip, venv' || { \
 	  echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
 	@echo "Setting up .venv (once, a few minutes)"

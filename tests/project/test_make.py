@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = "exit 1"
+NEW = 'case "$2" in *"(3, 14)"*|*ensurepip*) exit 1;; esac'
 NO_VENV = 'case "$2" in *ensurepip*) exit 1;; esac'
 INTERRUPTED = 'case "$1" in -m) mkdir -p .venv; exit 1;; esac'
 
@@ -50,6 +51,11 @@ def test_an_unfit_python_is_refused(checkout: Path, python: str, advice: str) ->
     assert refused.returncode != 0
     assert advice in refused.stdout
     assert not (checkout / ".venv").exists()
+
+
+def test_a_python_newer_than_the_locked_versions_is_told(checkout: Path) -> None:
+    assert "needs a C compiler" in make(checkout, "setup", NEW).stdout
+    assert "needs a C compiler" not in make(checkout, "setup", NO_VENV).stdout
 
 
 def test_an_interrupted_setup_is_taken_up_again(checkout: Path) -> None:
