@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nvil_repro.reproduction.continuous import DEEP, GAUSSIAN, LINEAR
 from nvil_repro.reproduction.results import Row, frame
-from nvil_repro.reproduction.style import STROKES, Stroke
+from nvil_repro.reproduction.style import STROKES, Stroke, marked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,8 @@ def curves(rows: Sequence[Row], bottom: float = -240.0) -> Figure:
         thousands = by_update.index / 1000
         axes.plot(
             thousands, by_update["mean"], label=stroke.label, color=stroke.colour, marker=stroke.marker,
-            linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=0.12, markeredgecolor="white",
+            linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=marked(len(thousands)),
+            markeredgecolor="white",
         )  # fmt: skip
         axes.fill_between(thousands, by_update["min"], by_update["max"], color=stroke.colour, alpha=0.2)
     units = {model: part["dims"].iloc[0] for model, part in table.groupby("model")}

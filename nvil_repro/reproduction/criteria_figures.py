@@ -27,7 +27,7 @@ from nvil_repro.reproduction.criteria_views import (
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.rbm_figures import sampler_stroke
 from nvil_repro.reproduction.results import Row
-from nvil_repro.reproduction.style import Stroke
+from nvil_repro.reproduction.style import Stroke, marked
 from nvil_repro.trees import view
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ def _curves(table: pandas.DataFrame, label: str, unit: str) -> Figure:
         )
         times = by["seconds"]["mean"] / {"seconds": 1, "minutes": 60}[unit]
         for axes, x in zip(panels, (by.index / 1000, times), strict=True):
-            axes.plot(x, by["value"]["mean"], label=stroke(name).label, markevery=0.15, **_look(name))
+            axes.plot(
+                x, by["value"]["mean"], label=stroke(name).label, markevery=marked(len(x)), **_look(name)
+            )
             band = by["value"]["min"], by["value"]["max"]
             axes.fill_between(x, *band, color=stroke(name).colour, alpha=0.15, linewidth=0)
     panels[0].set(xlabel="parameter updates, thousands", ylabel=label)

@@ -12,7 +12,7 @@ from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.document_table import HEADLINES
 from nvil_repro.reproduction.naming import UNIGRAM
 from nvil_repro.reproduction.results import Row, frame
-from nvil_repro.reproduction.style import Stroke, log_x_axis
+from nvil_repro.reproduction.style import Stroke, log_x_axis, marked
 
 if TYPE_CHECKING:
     import pandas
@@ -111,7 +111,7 @@ def perplexity_curves(rows: Sequence[Row]) -> Figure:
             later, hollow = mean[mean.index > 0], dims != own.loc[own["model"] == model, "dims"].iloc[0]
             axes.plot(
                 later["seconds"] / 60, numpy.exp(-later["value"]), color=stroke.colour, marker=stroke.marker,
-                linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=0.15,
+                linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=marked(len(later)),
                 markerfacecolor="white" if hollow else stroke.colour,
                 markeredgecolor=stroke.colour if hollow else "white",
                 linewidth=1.0 if str(protocol) in ALPHA else 2.0,

@@ -12,7 +12,7 @@ import numpy
 
 from nvil_repro.files import write_atomic
 from nvil_repro.reproduction.results import Row, frame
-from nvil_repro.reproduction.style import STROKES
+from nvil_repro.reproduction.style import STROKES, marked
 
 if TYPE_CHECKING:
     import pandas
@@ -85,7 +85,7 @@ def learning_curves(
         palette={name: STROKES[name].colour for name in present},
         dashes={name: STROKES[name].dashes for name in present},
         markers={name: STROKES[name].marker for name in present},
-        markevery=0.12,
+        markevery=marked(table["updates"].nunique()),
         markeredgecolor="white",
         errorbar=("pi", 100),
         height=3.9,

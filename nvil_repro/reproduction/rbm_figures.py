@@ -15,7 +15,7 @@ from nvil_repro.reproduction.rbm_measurements import AIS, RAISE, REVERSE
 from nvil_repro.reproduction.rbm_patterns import WrongState
 from nvil_repro.reproduction.rbm_spurious import METRIC
 from nvil_repro.reproduction.results import Row, frame
-from nvil_repro.reproduction.style import SAMPLER_STROKES, Stroke, log_x_axis
+from nvil_repro.reproduction.style import SAMPLER_STROKES, Stroke, log_x_axis, marked
 from nvil_repro.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _curves(axes: Axes, table: Any, x: str, unit: float) -> None:
         at, value = by[x].mean() / unit, by["value"].agg(["mean", "min", "max"])
         axes.plot(
             at, value["mean"], label=stroke.label, color=stroke.colour, marker=stroke.marker, markersize=5,
-            markevery=0.12, markeredgecolor="white", linestyle=(0, stroke.dashes) if stroke.dashes else "-",
+            markevery=marked(len(at)), markeredgecolor="white", linestyle=(0, stroke.dashes) if stroke.dashes else "-",
         )  # fmt: skip
         axes.fill_between(at, value["min"], value["max"], color=stroke.colour, alpha=0.15, linewidth=0)
 

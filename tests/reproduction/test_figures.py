@@ -71,6 +71,15 @@ def test_every_variant_has_a_stroke_of_its_own() -> None:
         assert len({getattr(stroke, part) for stroke in STROKES.values()}) == len(STROKES)
 
 
+def test_every_point_of_a_short_curve_is_marked(rows: list[Row]) -> None:
+    def every(points: list[Row]) -> set[object]:
+        lines = learning_curves(points).axes[0].lines
+        return {line.get_markevery() for line in lines if len(line.get_xdata())}
+
+    assert every(rows) == {1}
+    assert every([row._replace(updates=row.updates + more) for row in rows for more in (0, 1, 2)]) == {0.12}
+
+
 def test_learning_curves(rows: list[Row]) -> None:
     use_style()
     figure = learning_curves(rows)
