@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from nvil_repro.kernels.jit import jit
+from nvil_repro.kernels.jit import inlined, jit
+from nvil_repro.kernels.products import sum_of_rows
+from nvil_repro.kernels.vectors import NARROW, ONE, WIDE, filled, load, narrow, rows, square_root, store, wide
 
 SGD, MOMENTUM, ADAM = range(3)
 KINDS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM}  # by the name of `training.optimisers.Optimiser`
-BLOCK = 32  # rows of a gradient formed at once where the optimiser needs it whole
+SPAN = np.uintp(512)  # columns that all rows are updated in before the next: their errors stay in the cache
 
 
 class Layer(NamedTuple):
@@ -40,6 +41,7 @@ class Rule(NamedTuple):
     second_correction: float
     epsilon: float
     centre: float  # of hidden units
+    keep: float  # the share of weights, not biases, that an update keeps: 1 without weight decay
 
 
 @jit
@@ -50,16 +52,25 @@ def rule_at(kind, constants, update):
     if kind == ADAM:
         first = constants.dtype.type(1 / (1 - float(constants[0]) ** (update + 1)))
         second = constants.dtype.type(1 / (1 - float(constants[1]) ** (update + 1)))
-    return Rule(kind, constants[0], constants[1], first, second, constants[2], constants[3])
+    return Rule(kind, constants[0], constants[1], first, second, constants[2], constants[3], one)
 
 
 @jit
 def uncentred(rule):
     """The rule for weights whose inputs are not hidden units."""
-    zero = rule.centre - rule.centre
-    return Rule(
-        rule.kind, rule.decay, rule.second_decay, rule.correction, rule.second_correction, rule.epsilon, zero
-    )
+    return _but(rule, rule.centre - rule.centre, rule.keep)
+
+
+@jit
+def shrinking(rule, keep):
+    """The rule with weight decay."""
+    return _but(rule, rule.centre, keep)
+
+
+@jit
+def _but(rule, centre, keep):
+    kind, decay, second_decay, correction, second_correction, epsilon, _, _ = rule
+    return Rule(kind, decay, second_decay, correction, second_correction, epsilon, centre, keep)
 
 
 @jit
@@ -74,17 +85,16 @@ def update(on, centre, errors, layer, rate, rule, work):
     _sum_errors(errors, total, moved)
     v, f, s = layer.value, layer.first, layer.second
     _update_matrix(v.weight, f.weight, s.weight, on, centre, errors, total, moved, rate, rule, False)
-    ascend(v.bias, 0, 1, total, f.bias, s.bias, work[2:3], rate, rule)
+    ascend(v.bias, 0, 1, total, f.bias, s.bias, rate, rule)
     _make_up(v.bias, moved, rule)
 
 
 @jit
 def update_lateral(on, errors, layer, rate, rule, work):
     """Ascend lateral by (bits - the rule's centre)^T errors above the diagonal, bits being the layer's own."""
-    total, moved = work[0:1], work[1:2]
+    total, moved, nothing = work[0:1], work[1:2], work[0][:0]
     _sum_errors(errors, total, moved)
     v, f, s = layer.value, layer.first, layer.second
-    nothing = work[0][:0]
     _update_matrix(v.lateral, f.lateral, s.lateral, on, nothing, errors, total, moved, rate, rule, True)
     _make_up(v.bias, moved, rule)
 
@@ -110,89 +120,79 @@ def _make_up(bias, moved, rule):
 
 @jit
 def _update_matrix(matrix, first, second, on, centre, errors, total, moved, rate, rule, triangle):
-    """Ascend a matrix by (bits - centre)^T errors, a block of rows at a time; total [1, out] sums the errors, and
-    moved [1, out] the steps of all rows.
+    """Ascend a matrix by (bits - centre)^T errors, or what of it is above the diagonal; total [1, out] sums the errors,
+    and moved [1, out] the steps of all rows. A span of columns at a time.
     """
-    one = matrix.dtype.type(1)
-    if rule.kind == SGD and rule.centre == 0:
-        _add_outer(matrix, 0, matrix.shape[0], on, errors, centre, total, rate)
-        if triangle:
-            _clear(matrix, 0)
-        return
-    gradient = np.empty((BLOCK, matrix.shape[1]), matrix.dtype)
-    for begin in range(0, matrix.shape[0], BLOCK):
-        end = min(begin + BLOCK, matrix.shape[0])
-        for row in range(BLOCK):
-            for j in range(matrix.shape[1]):
-                gradient[row, j] = -rule.centre * total[0, j]
-        _add_outer(gradient, begin, end, on, errors, centre, total, one)
-        if triangle:
-            _clear(gradient, begin)
-        ascend(matrix, begin, end, gradient, first, second, moved, rate, rule)
+    zero, width = matrix.dtype.type(0), np.uintp(matrix.shape[1])
+    room = rows(matrix), rows(first), rows(second), rows(on.cases), rows(errors), rows(total), rows(moved)
+    for span in range(np.uintp(0), width, SPAN):
+        end = min(span + SPAN, width)
+        for row in range(matrix.shape[0]):
+            k = np.uintp(row)
+            j = max(span, k + ONE) if triangle else span
+            about = centre[k] if len(centre) else rule.centre
+            given = *room, k, np.uintp(on.cases_on[k]), about, rate, rule
+            j = _update_pieces(*given, j, end, WIDE, wide(zero))
+            j = _update_pieces(*given, j, end, NARROW, narrow(zero))
+            _update_pieces(*given, j, end, ONE, zero)
 
 
-@jit
-def _clear(rows, begin):
-    """Zero what lies on and below the diagonal, the first row being row `begin` of the matrix."""
-    for k in range(rows.shape[0]):
-        for j in range(min(begin + k + 1, rows.shape[1])):
-            rows[k, j] = 0
-
-
-@jit
-def _add_outer(out, begin, end, on, errors, centre, total, rate):
-    """out += rate (bits - centre)^T errors for the rows begin..end of the product, four cases at a time."""
-    cases, cases_on = on.cases, on.cases_on
-    width = errors.shape[1]
-    for k in range(begin, end):
-        row = k - begin
-        n = cases_on[k]
-        i = 0
-        if len(centre):
-            scaled = rate * centre[k]
-            for j in range(width):
-                out[row, j] -= scaled * total[0, j]
-        while i + 4 <= n:
-            b0, b1, b2, b3 = cases[k, i], cases[k, i + 1], cases[k, i + 2], cases[k, i + 3]
-            for j in range(width):
-                out[row, j] += rate * ((errors[b0, j] + errors[b1, j]) + (errors[b2, j] + errors[b3, j]))
-            i += 4
-        while i + 2 <= n:
-            b0, b1 = cases[k, i], cases[k, i + 1]
-            for j in range(width):
-                out[row, j] += rate * (errors[b0, j] + errors[b1, j])
-            i += 2
-        if i < n:
-            b0 = cases[k, i]
-            for j in range(width):
-                out[row, j] += rate * errors[b0, j]
-
-
-@jit
-def ascend(matrix, begin, end, gradient, first, second, moved, rate, rule):
-    """Ascend rows begin..end of a matrix along the first rows of `gradient`, which become the steps; `first`, `second`
-    are its moments. Where the rule has a centre the steps are added to moved [1, out].
-    """
-    one = matrix.dtype.type(1)
-    for k in range(begin, end):
-        row = k - begin
-        if rule.kind == SGD:
-            for j in range(matrix.shape[1]):
-                gradient[row, j] = rate * gradient[row, j]
-                matrix[k, j] += gradient[row, j]
-        elif rule.kind == MOMENTUM:
-            for j in range(matrix.shape[1]):
-                first[k, j] = rule.decay * first[k, j] + gradient[row, j]
-                gradient[row, j] = rate * first[k, j]
-                matrix[k, j] += gradient[row, j]
-        else:
-            for j in range(matrix.shape[1]):
-                g = gradient[row, j]
-                first[k, j] += (one - rule.decay) * (g - first[k, j])
-                second[k, j] = rule.second_decay * second[k, j] + (one - rule.second_decay) * g * g
-                scale = math.sqrt(second[k, j] * rule.second_correction) + rule.epsilon
-                gradient[row, j] = rate * (first[k, j] * rule.correction) / scale
-                matrix[k, j] += gradient[row, j]
+@inlined
+def _update_pieces(
+    matrix, first, second, cases, errors, total, moved, k, n, about, rate, rule, j, end, lanes, like
+):
+    """Row k, from column j on as long as pieces fit; where it ended."""
+    while j + lanes <= end:
+        gradient = sum_of_rows(errors, cases, k, n, j, like)
+        if about != 0:
+            gradient = gradient - about * load(total, 0, j, like)
+        value, step = load(matrix, k, j, like), _step(first, second, k, j, gradient, rate, rule)
+        if rule.keep != 1:
+            step = step - (filled(1, rule.keep) - rule.keep) * value
+        store(matrix, k, j, value + step)
         if rule.centre != 0:
-            for j in range(matrix.shape[1]):
-                moved[0, j] += gradient[row, j]
+            store(moved, 0, j, load(moved, 0, j, like) + step)
+        j += lanes
+    return j
+
+
+@jit
+def ascend(matrix, begin, end, gradient, first, second, rate, rule):
+    """Ascend rows begin..end of a matrix along the first rows of `gradient`, which become the steps; `first`, `second`
+    are its moments. The rule's centre and weight decay are not for these.
+    """
+    zero, width, j = matrix.dtype.type(0), np.uintp(matrix.shape[1]), np.uintp(0)
+    room = rows(matrix), rows(first), rows(second), rows(gradient)
+    for row in range(begin, end):
+        given = *room, np.uintp(row), np.uintp(row - begin), rate, rule
+        k = _ascend_pieces(*given, j, width, WIDE, wide(zero))
+        k = _ascend_pieces(*given, k, width, NARROW, narrow(zero))
+        _ascend_pieces(*given, k, width, ONE, zero)
+
+
+@inlined
+def _ascend_pieces(matrix, first, second, gradient, k, row, rate, rule, j, end, lanes, like):
+    while j + lanes <= end:
+        step = _step(first, second, k, j, load(gradient, row, j, like), rate, rule)
+        store(gradient, row, j, step)
+        store(matrix, k, j, load(matrix, k, j, like) + step)
+        j += lanes
+    return j
+
+
+@inlined
+def _step(first, second, k, j, gradient, rate, rule):
+    """What the rule makes of a gradient of entries [k, j] and following, whose moments move."""
+    if rule.kind == SGD:
+        return rate * gradient
+    one, mean = filled(1, rule.decay), load(first, k, j, gradient)
+    if rule.kind == MOMENTUM:
+        mean = rule.decay * mean + gradient
+        store(first, k, j, mean)
+        return rate * mean
+    square = load(second, k, j, gradient)
+    mean = mean + (one - rule.decay) * (gradient - mean)
+    square = rule.second_decay * square + (one - rule.second_decay) * gradient * gradient
+    store(first, k, j, mean)
+    store(second, k, j, square)
+    return rate * (mean * rule.correction) / (square_root(square * rule.second_correction) + rule.epsilon)

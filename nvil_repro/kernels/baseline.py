@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvil_repro.kernels.ascent import ascend, uncentred
+from nvil_repro.kernels.ascent import ascend
 from nvil_repro.kernels.bernoulli import exp_minus_abs, total
 from nvil_repro.kernels.jit import jit
 
@@ -19,7 +19,7 @@ def baseline_values(hidden, output, values, work):
         twice = work[0][: row.shape[0]]
         for j in range(row.shape[0]):
             twice[j] = row[j] + row[j]
-        exp_minus_abs(twice, e, work[2])
+        exp_minus_abs(twice, e)
         for j in range(row.shape[0]):
             tanh = (one - e[j]) / (one + e[j])
             row[j] = tanh if row[j] >= zero else -tanh
@@ -42,7 +42,6 @@ def baseline_backward(hidden, used, output, rate, rule):
             tanh = hidden[b, j]
             gradient[j, 0] += used[b] * tanh
             hidden[b, j] = used[b] * before[j, 0] * (one - tanh * tanh)
-    first, second, rule = output.first, output.second, uncentred(rule)
-    nothing = residual[:, :0]
-    ascend(weight, 0, weight.shape[0], gradient, first.weight, second.weight, nothing, rate, rule)
-    ascend(bias, 0, 1, residual, first.bias, second.bias, nothing, rate, rule)
+    first, second = output.first, output.second
+    ascend(weight, 0, weight.shape[0], gradient, first.weight, second.weight, rate, rule)
+    ascend(bias, 0, 1, residual, first.bias, second.bias, rate, rule)

@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba.extending import overload
 
-from nvil_repro.kernels.jit import jit
+from nvil_repro.kernels.jit import inlined, jit
+from nvil_repro.kernels.vectors import (
+    NARROW,
+    ONE,
+    WIDE,
+    exp_of_negative,
+    larger,
+    load,
+    narrow,
+    rows,
+    store,
+    wide,
+)
 
 
 @jit
@@ -15,7 +26,7 @@ def sample_row(logits, uniforms, bits, work):
     """bits ~ Bernoulli(sigma(logits)); logits become bits - sigma(logits); returns log Q(bits)."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
     e, terms = work[1][: logits.shape[0]], work[0][: logits.shape[0]]
-    exp_minus_abs(logits, e, work[2])
+    exp_minus_abs(logits, e)
     for j in range(logits.shape[0]):
         a = logits[j]
         s = (one if a >= zero else e[j]) / (one + e[j])
@@ -31,7 +42,7 @@ def error_row(logits, bits, work):
     """logits become bits - sigma(logits); returns log P(bits)."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
     e, terms = work[1][: logits.shape[0]], work[0][: logits.shape[0]]
-    exp_minus_abs(logits, e, work[2])
+    exp_minus_abs(logits, e)
     for j in range(logits.shape[0]):
         a = logits[j]
         bit = one if bits[j] else zero
@@ -95,35 +106,19 @@ def sum_log1p(e):
     return result
 
 
-def exp_minus_abs(a, out, scale):
-    """out_j = exp(-|a_j|): within 2 ulp of 1 + exp(-|a_j|) in float32, the library's exp in float64."""
+@jit
+def exp_minus_abs(a, out):
+    """out_j = exp(-|a_j|): within 2 ulp of 1 + exp(-|a_j|)."""
+    given, width, zero = (rows(a), rows(out)), np.uintp(a.shape[0]), a.dtype.type(0)
+    j = _exp_pieces(*given, np.uintp(0), width, WIDE, wide(zero))
+    j = _exp_pieces(*given, j, width, NARROW, narrow(zero))
+    _exp_pieces(*given, j, width, ONE, zero)
 
 
-_LOG2E = np.float32(1.4426950408889634)
-_TAYLOR = tuple(np.float32(math.log(2) ** k / math.factorial(k)) for k in range(8))
-
-
-@overload(exp_minus_abs)
-def _overload_exp(a, out, scale):
-    if a.dtype.bitwidth != 32:
-
-        def double(a, out, scale):
-            for j in range(a.shape[0]):
-                out[j] = math.exp(-abs(a[j]))
-
-        return double
-    c0, c1, c2, c3, c4, c5, c6, c7 = _TAYLOR
-
-    def single(a, out, scale):
-        # 2^z = 2^n 2^f with n whole and |f| <= 1/2: the first from the exponent's bits, the second from its series.
-        exponent = scale.view(np.int32)
-        for j in range(a.shape[0]):
-            z = max(-abs(a[j]) * _LOG2E, np.float32(-126))
-            n = np.floor(z + np.float32(0.5))
-            f = z - n
-            exponent[j] = (np.int32(n) + np.int32(127)) << np.int32(23)
-            out[j] = c0 + f * (c1 + f * (c2 + f * (c3 + f * (c4 + f * (c5 + f * (c6 + f * c7))))))
-        for j in range(a.shape[0]):
-            out[j] *= scale[j]
-
-    return single
+@inlined
+def _exp_pieces(a, out, j, end, lanes, like):
+    while j + lanes <= end:
+        x = load(a, 0, j, like)
+        store(out, 0, j, exp_of_negative(like - larger(x, like - x)))
+        j += lanes
+    return j

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nvil_repro.kernels.ascent import rule_at, update, update_lateral
+from nvil_repro.kernels.ascent import rule_at, shrinking, update, update_lateral
 from nvil_repro.kernels.baseline import baseline_backward, baseline_values
-from nvil_repro.kernels.documents_decoder import ascend_decoder, decode
+from nvil_repro.kernels.documents_decoder import decode
 from nvil_repro.kernels.documents_encoder import ascend_words, close_rows, encode, meet, open_rows
 from nvil_repro.kernels.jit import entry, jit
 from nvil_repro.kernels.nvil import signals_of
-from nvil_repro.kernels.passes import ascend_inference, ascend_layer, draw, explain, infer, weigh
+from nvil_repro.kernels.passes import ascend_inference, ascend_model, draw, explain, infer, weigh
 from nvil_repro.kernels.products import affine
 
 
@@ -42,7 +42,7 @@ def run_documents(text, uniforms, net, how, keep, s, rows, mean, variance, objec
                 affine(s.on[i], nothing, net.hidden[i].value, s.hidden[i], s.work)
             for i in range(layers):
                 baseline_values(s.hidden[i], net.output[i].value, values[i], s.work)
-        decode(text, t, s.on[1], net.model[0].value, s.p_errors[0], s.log_p[0], s.work)
+        decode(text, t, s.on[1], net.model[0].value, s.p_errors[0], s.log_p[0])
         for i in range(1, layers + 1):
             explain(i, nothing, net.model[i], s)
         objective[t] = _bound_per_word(text.lengths, s.log_p, s.log_q)
@@ -50,10 +50,7 @@ def run_documents(text, uniforms, net, how, keep, s, rows, mean, variance, objec
 
         # All that is read has been read: move the parameters.
         rule = rule_at(kind, how.constants, past + t)
-        ascend_decoder(s.on[1], s.p_errors[0], net.model[0], how.rates[0], keep, rule, s.work)
-        for i in range(1, layers + 1):
-            _shrink(net.model[i].value, keep, rule.centre)
-            ascend_layer(i, net.model[i], s, nothing, how.rates[0], rule)
+        ascend_model(net.model, s, nothing, how.rates[0], shrinking(rule, keep))
         for i in range(layers):
             weigh(s.q_errors[i], used[i])
             if input_baseline:
@@ -85,20 +82,3 @@ def _bound_per_word(lengths, log_p, log_q):
             bound += log_p[i, b] - log_q[i, b]
         objective += bound / lengths[b]
     return objective / len(lengths)
-
-
-@jit
-def _shrink(layer, keep, centre):
-    """Weight decay of a layer; its bias makes up for the centre."""
-    if keep != 1:
-        _shrink_matrix(layer.lateral, layer.bias, keep, centre)
-        _shrink_matrix(layer.weight, layer.bias, keep, centre)
-
-
-@jit
-def _shrink_matrix(matrix, bias, keep, centre):
-    one = bias.dtype.type(1)
-    for k in range(matrix.shape[0]):
-        for j in range(matrix.shape[1]):
-            bias[0, j] += centre * ((one - keep) * matrix[k, j])
-            matrix[k, j] *= keep

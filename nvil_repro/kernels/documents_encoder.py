@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nvil_repro.kernels.ascent import ADAM, BLOCK, MOMENTUM, ascend, uncentred
+from nvil_repro.kernels.ascent import ADAM, MOMENTUM, ascend
 from nvil_repro.kernels.jit import jit
+
+BLOCK = 32  # rows of a gradient formed at once
 
 
 class Text(NamedTuple):
@@ -129,7 +131,7 @@ def ascend_words(text, t, rows, centre, layer, errors, rate, rule):
     else:
         _ascend_rows(text, t, rows, layer, errors, total, rate, rule.kind == MOMENTUM)
     v, f, s = layer.value.bias, layer.first.bias, layer.second.bias
-    ascend(v, 0, 1, total, f, s, total[:0], rate, uncentred(rule))
+    ascend(v, 0, 1, total, f, s, rate, rule)
 
 
 @jit
@@ -205,7 +207,7 @@ def _ascend_all(text, t, rows, centre, layer, errors, total, rate, rule):
             f[lo:hi].reshape(size),
             s[lo:hi].reshape(size),
         )
-        ascend(block, 0, 1, steps, first, second, total[:0], rate, uncentred(rule))
+        ascend(block, 0, 1, steps, first, second, rate, rule)
         for w in range(lo, hi):
             for j in range(out):
                 rows.shared[2, j] += centre[w] * v[w, j]

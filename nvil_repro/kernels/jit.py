@@ -25,6 +25,11 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return _kept(_compile(no_cpython_wrapper=True, no_cfunc_wrapper=True), function)
 
 
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile what is to stand where it is called: in inner loops, whose values would else go through memory."""
+    return _kept(_compile(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True), function)
+
+
 def _kept(compiler: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
     """Numba looks for changes in a function's own file alone, not in those it calls: other sources, another folder."""
     before = config.CACHE_DIR

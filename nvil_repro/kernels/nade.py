@@ -44,7 +44,7 @@ class Scratch(NamedTuple):
     slope: np.ndarray  # [B, H]: d log p / d h, of the units that see the present state
     tail: np.ndarray  # [B, H]: d log p / d inputs, of those that see a later one
     gradient: np.ndarray  # [1, H]
-    work: np.ndarray  # [3, widest]: terms and sums, exponentials, powers of two
+    work: np.ndarray  # [2, widest]: terms and sums, exponentials
 
 
 def scratch(net: Parameters, batch: int, active: int) -> Scratch:
@@ -59,7 +59,7 @@ def scratch(net: Parameters, batch: int, active: int) -> Scratch:
         np.empty((batch, hidden), dtype),
         np.empty((batch, hidden), dtype),
         np.empty((1, hidden), dtype),
-        np.empty((3, max(hidden, batch, visible)), dtype),
+        np.empty((2, max(hidden, batch, visible)), dtype),
     )
 
 
@@ -152,18 +152,18 @@ def backward(bits, net, first, second, rate, rule, s):
             if bits[d, b]:
                 close(b, s)
                 s.now[b] = s.before[s.now[b]]
-        ascend(net.weight, d, d + 1, gradient, first.weight, second.weight, gradient[:0], rate, rule)
+        ascend(net.weight, d, d + 1, gradient, first.weight, second.weight, rate, rule)
         clear(gradient)
         differentiate(s.errors[d], net.output[d], gradient, s)
-        ascend(net.output, d, d + 1, gradient, first.output, second.output, gradient[:0], rate, rule)
+        ascend(net.output, d, d + 1, gradient, first.output, second.output, rate, rule)
     clear(gradient)
     for b in range(batch):
         close(b, s)
-    ascend(net.hidden_bias, 0, 1, gradient, first.hidden_bias, second.hidden_bias, gradient[:0], rate, rule)
+    ascend(net.hidden_bias, 0, 1, gradient, first.hidden_bias, second.hidden_bias, rate, rule)
     sums = s.work[1:2, :visible]
     for d in range(visible):
         sums[0, d] = total(s.errors[d])
-    ascend(net.bias, 0, 1, sums, first.bias, second.bias, gradient[:0], rate, rule)
+    ascend(net.bias, 0, 1, sums, first.bias, second.bias, rate, rule)
 
 
 @jit
@@ -211,7 +211,7 @@ def sigmoid(a, out, work):
     """out = sigma(a)."""
     zero, one = a.dtype.type(0), a.dtype.type(1)
     e = work[1][: a.shape[0]]
-    exp_minus_abs(a, e, work[2])
+    exp_minus_abs(a, e)
     for j in range(a.shape[0]):
         out[j] = (one if a[j] >= zero else e[j]) / (one + e[j])
 

@@ -26,7 +26,7 @@ class Scratch(NamedTuple):
     hidden: tuple[np.ndarray, ...]  # [i]: tanh units of the baseline that sees h^i, i = 0..L-1
     log_p: np.ndarray  # [L + 1, B]
     log_q: np.ndarray  # [L, B]
-    work: np.ndarray  # [3, widest]: terms and sums, exponentials, powers of two
+    work: np.ndarray  # [2, widest]: terms and sums, exponentials
 
 
 def scratch(net: Net, batch: int) -> Scratch:
@@ -46,7 +46,7 @@ def scratch(net: Net, batch: int) -> Scratch:
         rooms(tanhs, dtype),
         np.empty((len(sizes), batch), dtype),
         np.empty((len(sizes) - 1, batch), dtype),
-        np.empty((3, max(sizes + tanhs)), dtype),
+        np.empty((2, max(sizes + tanhs)), dtype),
     )
 
 

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nvil_repro.kernels.jit import jit
+from nvil_repro.kernels.jit import inlined, jit
+from nvil_repro.kernels.vectors import NARROW, ONE, WIDE, load, narrow, rows, store, wide
+
+TWO, THREE, FOUR = (np.uintp(n) for n in (2, 3, 4))
 
 
 class Active(NamedTuple):
@@ -58,22 +61,59 @@ def affine(on, centre, layer, out, work):
     for k in range(len(centre)):
         for j in range(width):
             start[j] -= centre[k] * weight[k, j]
-    for b in range(out.shape[0]):
-        for j in range(width):
-            out[b, j] = start[j]
-        add_rows(out, b, weight, on.units, on.units_on[b])
+    sum_rows(out, work[0:1], weight, on.units, on.units_on, 0, width)
 
 
 @jit
 def add_lateral(on, layer, out):
     """out[b] += bits[b] lateral, of the layer's own bits."""
-    for b in range(out.shape[0]):
-        add_rows(out, b, layer.lateral, on.units, on.units_on[b])
+    sum_rows(out, out, layer.lateral, on.units, on.units_on, 0, out.shape[1])
+
+
+@jit
+def sum_rows(out, start, matrix, index, count, begin, end):
+    """out[b] = start[b] + the rows of the matrix that index[b, :count[b]] names, in the columns begin..end; or
+    start[0] where there is no other. A few columns at a time for all b, so they are in the cache when the next b asks.
+    """
+    j, end, zero = np.uintp(begin), np.uintp(end), matrix.dtype.type(0)
+    given = rows(out), rows(start), np.uintp(len(start) > 1), rows(matrix), rows(index), count
+    j = _sum_pieces(*given, j, end, WIDE, wide(zero))
+    j = _sum_pieces(*given, j, end, NARROW, narrow(zero))
+    _sum_pieces(*given, j, end, ONE, zero)
+
+
+@jit
+def _sum_pieces(out, start, each, matrix, index, count, j, end, lanes, like):
+    """From column j on as long as pieces fit; where it ended."""
+    while j + lanes <= end:
+        for b in range(np.uintp(len(count))):
+            total = sum_of_rows(matrix, index, b, np.uintp(count[b]), j, like)
+            store(out, b, j, load(start, each * b, j, like) + total)
+        j += lanes
+    return j
+
+
+@inlined
+def sum_of_rows(matrix, index, b, n, j, like):
+    """The sum of the rows of the matrix that index[b, :n] names, from column j on, as many columns as `like` has."""
+    i, total, none = np.uintp(0), like - like, np.uint32(0)
+    while i + FOUR <= n:
+        k0, k1 = load(index, b, i, none), load(index, b, i + ONE, none)
+        k2, k3 = load(index, b, i + TWO, none), load(index, b, i + THREE, none)
+        total = total + (
+            (load(matrix, k0, j, like) + load(matrix, k1, j, like))
+            + (load(matrix, k2, j, like) + load(matrix, k3, j, like))
+        )
+        i += FOUR
+    while i < n:
+        total = total + load(matrix, load(index, b, i, none), j, like)
+        i += ONE
+    return total
 
 
 @jit
 def add_rows(out, b, matrix, index, n):
-    """out[b] += the rows of the matrix that index[b, :n] names, eight at a time."""
+    """out[b] += the rows of the matrix that index[b, :n] names, whole rows at a time: for a b alone."""
     i = 0
     while i + 8 <= n:
         k0, k1, k2, k3 = index[b, i], index[b, i + 1], index[b, i + 2], index[b, i + 3]

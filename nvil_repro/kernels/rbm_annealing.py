@@ -106,11 +106,11 @@ def weigh_hidden(a, low, high, tempered, work):
     terms, before, after = work[0][:width], tempered[:width], work[1][:width]
     for k in range(width):
         terms[k] = low * a[k]
-    exp_minus_abs(terms, before, work[2])
+    exp_minus_abs(terms, before)
     for k in range(width):
         terms[k] = max(a[k], zero)
         a[k] *= high
-    exp_minus_abs(a, after, work[2])
+    exp_minus_abs(a, after)
     for k in range(width):
         before[k] = (after[k] - before[k]) / (one + before[k])
         a[k] = (one if a[k] >= zero else after[k]) / (one + after[k])

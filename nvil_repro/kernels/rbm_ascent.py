@@ -78,9 +78,7 @@ def run_rows(s, t, update, first, last):
                 owe(row, j, mu, lam, owed.fast_visible, owed.fast_hidden, terms)
                 if decay != 0:
                     shrink(value[j : j + 1], decay, lost)
-                ascend(
-                    value, j, j + 1, row, s.trained.first.weight, s.trained.second.weight, row[:0], rate, rule
-                )
+                ascend(value, j, j + 1, row, s.trained.first.weight, s.trained.second.weight, rate, rule)
                 if decay != 0:
                     add(row, lost, -1)
                 owe(row, j, mu, lam, owed.visible, owed.hidden, terms)
@@ -157,7 +155,7 @@ def run_biases(s, t, update):
     follow(fast.hidden_bias, slope.hidden_bias, how.fast_rate, how.fast_decay)
     add(fast.visible_bias, owed.fast_visible, -how.fast_rate)
     add(fast.hidden_bias, owed.fast_hidden, -how.fast_rate)
-    rule, rate, nothing = rule_at(how.kind, how.constants, update), how.rates[t], slope.hidden_bias[:0]
+    rule, rate = rule_at(how.kind, how.constants, update), how.rates[t]
     ascend(
         value.visible_bias,
         0,
@@ -165,13 +163,10 @@ def run_biases(s, t, update):
         slope.visible_bias,
         first.visible_bias,
         second.visible_bias,
-        nothing,
         rate,
         rule,
     )
-    ascend(
-        value.hidden_bias, 0, 1, slope.hidden_bias, first.hidden_bias, second.hidden_bias, nothing, rate, rule
-    )
+    ascend(value.hidden_bias, 0, 1, slope.hidden_bias, first.hidden_bias, second.hidden_bias, rate, rule)
     add(value.visible_bias, owed.visible, -1)
     add(value.hidden_bias, owed.hidden, -1)
     show(value.visible_bias, fast.visible_bias, s.model.visible_bias, s.sampler.visible_bias)

@@ -38,7 +38,7 @@ class Desk(NamedTuple):
     logits: np.ndarray  # [1, widest]
     uniforms: np.ndarray  # [widest]
     words: np.ndarray
-    work: np.ndarray  # [3, widest]: terms, exponentials, powers of two
+    work: np.ndarray  # [2, widest]: terms, exponentials
 
 
 def padded(*shape: int, dtype: torch.dtype) -> np.ndarray:
@@ -73,7 +73,7 @@ def units(number: int, width: int) -> Units:
 def desk(visible: int, hidden: int, dtype: torch.dtype) -> Desk:
     """A desk for a machine of these sizes."""
     logits, widest = padded(1, max(visible, hidden), dtype=dtype), max(visible, hidden)
-    return Desk(logits, np.empty_like(logits[0]), words(widest), np.empty((3, widest), logits.dtype))
+    return Desk(logits, np.empty_like(logits[0]), words(widest), np.empty((2, widest), logits.dtype))
 
 
 @entry
@@ -126,6 +126,6 @@ def squash(a, work):
     """a becomes sigma(a)."""
     zero, one = a.dtype.type(0), a.dtype.type(1)
     e = work[1][: a.shape[0]]
-    exp_minus_abs(a, e, work[2])
+    exp_minus_abs(a, e)
     for j in range(a.shape[0]):
         a[j] = (one if a[j] >= zero else e[j]) / (one + e[j])

@@ -103,7 +103,7 @@ def mean_row(logits, work):
     """logits become sigma(logits); returns sum_k log(1 + e^logits_k)."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
     e, terms = work[1][: logits.shape[0]], work[0][: logits.shape[0]]
-    exp_minus_abs(logits, e, work[2])
+    exp_minus_abs(logits, e)
     for k in range(logits.shape[0]):
         a = logits[k]
         terms[k] = max(a, zero)

@@ -268,25 +268,6 @@ def test_float32_stays_within_rounding_of_float64() -> None:
     torch.testing.assert_close(single.double(), double, rtol=2e-6, atol=2e-5)
 
 
-@pytest.mark.parametrize("magnitude", [0.0, 1e-7, 0.3, 5.0, 40.0, 87.0, 200.0, 1e30])
-def test_fast_exponential(magnitude: float) -> None:
-    """The kernel's float32 exp(-|a|), added to one, is within two units in the last place."""
-    np = pytest.importorskip("numpy")
-    from numba import njit
-
-    from nvil_repro.kernels.bernoulli import exp_minus_abs
-
-    @njit
-    def call(a, out, scale):  # type: ignore[no-untyped-def]
-        exp_minus_abs(a, out, scale)
-
-    a = (np.linspace(-1, 1, 1001) * magnitude).astype(np.float32)
-    out, scale = np.empty_like(a), np.empty_like(a)
-    call(a, out, scale)
-    exact = 1 + np.exp(-np.abs(a.astype(np.float64)))
-    assert np.abs((1 + out) - exact).max() <= 2 * np.finfo(np.float32).eps
-
-
 def test_unknown_engine_is_named() -> None:
     state, plan = start((3,), stack_ingredients(["full"]), [0])
     x, u = chunk((3,), 1)
