@@ -28,8 +28,15 @@ def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def clone(tree: Tree, device: str | torch.device | None = None) -> Tree:
-    """The same tree on fresh memory, on `device` if one is given; what is not a tensor is kept as it is."""
-    return _map(tree, lambda tensor: tensor.detach().to(device or tensor.device, copy=True))
+    """The same tree on fresh memory, on `device` if one is given, every tensor in the order of its entries, as compiled
+    engines read it; what is not a tensor is kept as it is.
+    """
+
+    def fresh(tensor: Tensor) -> Tensor:
+        there = device or tensor.device
+        return tensor.detach().to(there, copy=True, memory_format=torch.contiguous_format)
+
+    return _map(tree, fresh)
 
 
 def view(tree: Tree, index: int) -> Tree:

@@ -36,6 +36,14 @@ def test_a_clone_shares_nothing() -> None:
     assert not original.layers[0].any()
 
 
+def test_a_clone_has_its_entries_in_order() -> None:
+    turned = torch.arange(6.0).view(2, 3).T
+    assert not turned.is_contiguous()
+    copy = clone((turned,))[0]
+    assert copy.is_contiguous()
+    assert torch.equal(copy, turned)
+
+
 def test_one_replica_keeps_its_axis_and_the_constants() -> None:
     assert [tuple(tensor.shape) for _, tensor in leaves(replica(pair(), 1))] == [(2,), (1, 3), (1, 3, 4)]
 

@@ -8,7 +8,18 @@ import numpy as np
 
 from nvil_repro.kernels.jit import inlined, jit
 from nvil_repro.kernels.products import sum_of_rows
-from nvil_repro.kernels.vectors import NARROW, ONE, WIDE, filled, load, narrow, rows, square_root, store, wide
+from nvil_repro.kernels.vectors import (
+    NARROW,
+    ONE,
+    WIDE,
+    entries,
+    filled,
+    load,
+    narrow,
+    square_root,
+    store,
+    wide,
+)
 
 SGD, MOMENTUM, ADAM = range(3)
 KINDS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM}  # by the name of `training.optimisers.Optimiser`
@@ -32,7 +43,7 @@ class Trained(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """`training.optimisers.Optimiser` at one update, in the dtype of the parameters."""
+    """`training.optimisers.Optimiser` at one update, and weight decay, in the dtype of the parameters."""
 
     kind: int
     decay: float
@@ -41,7 +52,7 @@ class Rule(NamedTuple):
     second_correction: float
     epsilon: float
     centre: float  # of hidden units
-    keep: float  # the share of weights, not biases, that an update keeps: 1 without weight decay
+    lost: float  # by weight decay: the share of weights, not biases, that an update takes away
 
 
 @jit
@@ -52,25 +63,25 @@ def rule_at(kind, constants, update):
     if kind == ADAM:
         first = constants.dtype.type(1 / (1 - float(constants[0]) ** (update + 1)))
         second = constants.dtype.type(1 / (1 - float(constants[1]) ** (update + 1)))
-    return Rule(kind, constants[0], constants[1], first, second, constants[2], constants[3], one)
+    return Rule(kind, constants[0], constants[1], first, second, constants[2], constants[3], one - one)
 
 
 @jit
 def uncentred(rule):
     """The rule for weights whose inputs are not hidden units."""
-    return _but(rule, rule.centre - rule.centre, rule.keep)
+    return _but(rule, rule.centre - rule.centre, rule.lost)
 
 
 @jit
-def shrinking(rule, keep):
+def shrinking(rule, lost):
     """The rule with weight decay."""
-    return _but(rule, rule.centre, keep)
+    return _but(rule, rule.centre, lost)
 
 
 @jit
-def _but(rule, centre, keep):
+def _but(rule, centre, lost):
     kind, decay, second_decay, correction, second_correction, epsilon, _, _ = rule
-    return Rule(kind, decay, second_decay, correction, second_correction, epsilon, centre, keep)
+    return Rule(kind, decay, second_decay, correction, second_correction, epsilon, centre, lost)
 
 
 @jit
@@ -124,7 +135,15 @@ def _update_matrix(matrix, first, second, on, centre, errors, total, moved, rate
     and moved [1, out] the steps of all rows. A span of columns at a time.
     """
     zero, width = matrix.dtype.type(0), np.uintp(matrix.shape[1])
-    room = rows(matrix), rows(first), rows(second), rows(on.cases), rows(errors), rows(total), rows(moved)
+    room = (
+        entries(matrix),
+        entries(first),
+        entries(second),
+        entries(on.cases),
+        entries(errors),
+        entries(total),
+        entries(moved),
+    )
     for span in range(np.uintp(0), width, SPAN):
         end = min(span + SPAN, width)
         for row in range(matrix.shape[0]):
@@ -147,8 +166,8 @@ def _update_pieces(
         if about != 0:
             gradient = gradient - about * load(total, 0, j, like)
         value, step = load(matrix, k, j, like), _step(first, second, k, j, gradient, rate, rule)
-        if rule.keep != 1:
-            step = step - (filled(1, rule.keep) - rule.keep) * value
+        if rule.lost != 0:
+            step = step - rule.lost * value
         store(matrix, k, j, value + step)
         if rule.centre != 0:
             store(moved, 0, j, load(moved, 0, j, like) + step)
@@ -161,13 +180,13 @@ def ascend(matrix, begin, end, gradient, first, second, rate, rule):
     """Ascend rows begin..end of a matrix along the first rows of `gradient`, which become the steps; `first`, `second`
     are its moments. The rule's centre and weight decay are not for these.
     """
-    zero, width, j = matrix.dtype.type(0), np.uintp(matrix.shape[1]), np.uintp(0)
-    room = rows(matrix), rows(first), rows(second), rows(gradient)
+    zero, width = matrix.dtype.type(0), np.uintp(matrix.shape[1])
+    room = entries(matrix), entries(first), entries(second), entries(gradient)
     for row in range(begin, end):
         given = *room, np.uintp(row), np.uintp(row - begin), rate, rule
-        k = _ascend_pieces(*given, j, width, WIDE, wide(zero))
-        k = _ascend_pieces(*given, k, width, NARROW, narrow(zero))
-        _ascend_pieces(*given, k, width, ONE, zero)
+        j = _ascend_pieces(*given, np.uintp(0), width, WIDE, wide(zero))
+        j = _ascend_pieces(*given, j, width, NARROW, narrow(zero))
+        _ascend_pieces(*given, j, width, ONE, zero)
 
 
 @inlined

@@ -11,11 +11,11 @@ from nvil_repro.kernels.vectors import (
     NARROW,
     ONE,
     WIDE,
+    entries,
     exp_of_negative,
     larger,
     load,
     narrow,
-    rows,
     store,
     wide,
 )
@@ -109,7 +109,7 @@ def sum_log1p(e):
 @jit
 def exp_minus_abs(a, out):
     """out_j = exp(-|a_j|): within 2 ulp of 1 + exp(-|a_j|)."""
-    given, width, zero = (rows(a), rows(out)), np.uintp(a.shape[0]), a.dtype.type(0)
+    given, width, zero = (entries(a), entries(out)), np.uintp(a.shape[0]), a.dtype.type(0)
     j = _exp_pieces(*given, np.uintp(0), width, WIDE, wide(zero))
     j = _exp_pieces(*given, j, width, NARROW, narrow(zero))
     _exp_pieces(*given, j, width, ONE, zero)

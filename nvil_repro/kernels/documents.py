@@ -15,11 +15,11 @@ from nvil_repro.kernels.products import affine
 
 
 @entry
-def run_documents(text, uniforms, net, how, keep, s, rows, mean, variance, objective, begin, end, past):
+def run_documents(text, uniforms, net, how, lost, s, rows, mean, variance, objective, begin, end, past):
     """Updates begin..end of a chunk, in place; objective[t] is the mean bound per word of its minibatch t.
 
-    `keep` is the share of its weights that the model keeps at an update; `rows` are those of the inference network
-    and of the baseline.
+    `lost` is the share of its weights that weight decay takes from the model at an update; `rows` are those of the
+    inference network and of the baseline.
     """
     input_baseline, kind = how.switches[1], how.kind
     layers, batch = len(net.inference), text.cases.shape[1]
@@ -50,7 +50,7 @@ def run_documents(text, uniforms, net, how, keep, s, rows, mean, variance, objec
 
         # All that is read has been read: move the parameters.
         rule = rule_at(kind, how.constants, past + t)
-        ascend_model(net.model, s, nothing, how.rates[0], shrinking(rule, keep))
+        ascend_model(net.model, s, nothing, how.rates[0], shrinking(rule, lost))
         for i in range(layers):
             weigh(s.q_errors[i], used[i])
             if input_baseline:

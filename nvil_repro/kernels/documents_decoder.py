@@ -8,7 +8,7 @@ import numpy as np
 
 from nvil_repro.kernels.jit import jit
 from nvil_repro.kernels.products import sum_rows
-from nvil_repro.kernels.vectors import ONE, WIDE, exp_of_negative, larger, load, rows, store, wide
+from nvil_repro.kernels.vectors import ONE, WIDE, entries, exp_of_negative, larger, load, store, wide
 
 COLUMNS = 512  # words of a block
 
@@ -22,7 +22,7 @@ def decode(text, t, on, layer, errors, log_p):
     cases, words = errors.shape
     blocks = (words + COLUMNS - 1) // COLUMNS
     scores, sums, tops = np.zeros(cases), np.empty((cases, blocks)), np.empty((cases, blocks), errors.dtype)
-    lanes, logits = np.empty((1, int(WIDE)), errors.dtype), rows(errors)
+    lanes, logits = np.empty((1, int(WIDE)), errors.dtype), entries(errors)
     for b in range(cases):
         text.at[b] = text.starts[text.cases[t, b]]
     for block in range(blocks):
@@ -55,7 +55,7 @@ def _largest(logits, lanes, b, lo, hi):
     while j + WIDE <= hi:
         several = larger(load(logits, b, j, several), several)
         j += WIDE
-    store(rows(lanes), 0, 0, several)
+    store(entries(lanes), 0, 0, several)
     for i in range(WIDE):
         most = larger(lanes[0, i], most)
     while j < hi:
@@ -79,7 +79,7 @@ def _exponentials(logits, lanes, b, lo, hi, top):
         store(logits, b, j, e)
         last += e
         j += ONE
-    store(rows(lanes), 0, 0, sums)
+    store(entries(lanes), 0, 0, sums)
     for i in range(WIDE):
         last += lanes[0, i]
     return last

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nvil_repro.kernels.jit import inlined, jit
-from nvil_repro.kernels.vectors import NARROW, ONE, WIDE, load, narrow, rows, store, wide
+from nvil_repro.kernels.vectors import NARROW, ONE, WIDE, entries, filled, load, narrow, store, wide
 
 TWO, THREE, FOUR = (np.uintp(n) for n in (2, 3, 4))
 
@@ -76,13 +76,13 @@ def sum_rows(out, start, matrix, index, count, begin, end):
     start[0] where there is no other. A few columns at a time for all b, so they are in the cache when the next b asks.
     """
     j, end, zero = np.uintp(begin), np.uintp(end), matrix.dtype.type(0)
-    given = rows(out), rows(start), np.uintp(len(start) > 1), rows(matrix), rows(index), count
+    given = entries(out), entries(start), np.uintp(len(start) > 1), entries(matrix), entries(index), count
     j = _sum_pieces(*given, j, end, WIDE, wide(zero))
     j = _sum_pieces(*given, j, end, NARROW, narrow(zero))
     _sum_pieces(*given, j, end, ONE, zero)
 
 
-@jit
+@inlined
 def _sum_pieces(out, start, each, matrix, index, count, j, end, lanes, like):
     """From column j on as long as pieces fit; where it ended."""
     while j + lanes <= end:
@@ -96,7 +96,7 @@ def _sum_pieces(out, start, each, matrix, index, count, j, end, lanes, like):
 @inlined
 def sum_of_rows(matrix, index, b, n, j, like):
     """The sum of the rows of the matrix that index[b, :n] names, from column j on, as many columns as `like` has."""
-    i, total, none = np.uintp(0), like - like, np.uint32(0)
+    i, total, none = np.uintp(0), filled(0, like), np.uint32(0)
     while i + FOUR <= n:
         k0, k1 = load(index, b, i, none), load(index, b, i + ONE, none)
         k2, k3 = load(index, b, i + TWO, none), load(index, b, i + THREE, none)
@@ -113,7 +113,7 @@ def sum_of_rows(matrix, index, b, n, j, like):
 
 @jit
 def add_rows(out, b, matrix, index, n):
-    """out[b] += the rows of the matrix that index[b, :n] names, whole rows at a time: for a b alone."""
+    """out[b] += the rows of the matrix that index[b, :n] names: for one b, where `sum_rows` is for many."""
     i = 0
     while i + 8 <= n:
         k0, k1, k2, k3 = index[b, i], index[b, i + 1], index[b, i + 2], index[b, i + 3]

@@ -1,10 +1,11 @@
 """Several neighbouring entries of a row as one value, which stays in the CPU's registers while a loop adds to it.
 
 LLVM makes of a vector whatever the machine has; every lane is computed as a number alone would be, so results have the
-same bits on any machine's width. What is written for `like`, a vector or a number, serves the ends of rows as well:
+same bits on any machine's width. What is written for `like`, a vector or a number, serves whole rows piece by piece:
 
-    for j in range(0, width - width % WIDE, WIDE):
-        piece(..., j, wide(zero))
+    j = pieces(..., 0, end, WIDE, wide(zero))  # while j + lanes <= end: ...; j += lanes
+    j = pieces(..., j, end, NARROW, narrow(zero))
+    pieces(..., j, end, ONE, zero)
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from llvmlite import ir
 from numba import literal_unroll, types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, overload, register_model
 from numba.np.numpy_support import as_dtype
 
@@ -61,28 +63,30 @@ def _vector_of(lanes: int) -> Callable[..., Any]:
 wide, narrow = _vector_of(int(WIDE)), _vector_of(int(NARROW))
 
 
-class Rows(types.Type):
-    """Where a matrix [n, m] is, its rows contiguous; numba counts no references to it, which in an inner loop would
-    take longer than the work. Whoever makes it holds the array.
+class Entries(types.Type):
+    """Where the entries of an array are; numba counts no references to it, which would take an inner loop longer than
+    its work. Whoever makes it holds the array.
     """
 
     def __init__(self, dtype: types.Number) -> None:
         self.dtype = dtype
-        super().__init__(f"rows({dtype})")
+        super().__init__(f"entries({dtype})")
 
 
-@register_model(Rows)
-class RowsModel(models.StructModel):
+@register_model(Entries)
+class EntriesModel(models.StructModel):
     """The first entry, and bytes from row to row."""
 
-    def __init__(self, dmm: Any, fe_type: Rows) -> None:
+    def __init__(self, dmm: Any, fe_type: Entries) -> None:
         super().__init__(dmm, fe_type, [("data", types.CPointer(fe_type.dtype)), ("stride", types.intp)])
 
 
 @intrinsic
-def rows(context, array):
-    """Of an array [n, m]."""
-    kind = Rows(array.dtype)
+def entries(context, array):
+    """Of an array [n, m], each row without gaps, or [m]: one row. Errors: `TypingError` for columns without gaps."""
+    if array.layout == "F" or (array.ndim == 1 and array.layout != "C"):
+        raise TypingError(f"{array}: expected rows whose entries follow one another; copy it into C order")
+    kind = Entries(array.dtype)
 
     def generate(context, builder, signature, arguments):
         given = context.make_array(array)(context, builder, arguments[0])
@@ -91,6 +95,13 @@ def rows(context, array):
         return made._getvalue()
 
     return kind(array), generate
+
+
+def _same_number(vector: Vector, other: Any) -> Vector:
+    """The vector's type, if its lanes are of the other's type. Errors: `TypingError`."""
+    if vector.dtype != getattr(other, "dtype", other):
+        raise TypingError(f"{vector} beside {other}: expected numbers of one type")
+    return vector
 
 
 def _pointer(context, builder, kind, given, row, column, entry):
@@ -111,7 +122,7 @@ def load(context, matrix, row, column, like):
         pointer, size = _pointer(context, builder, matrix, *arguments[:3], entry)
         return builder.load(pointer, align=size)
 
-    kind = like if isinstance(like, Vector) else matrix.dtype
+    kind = _same_number(like, matrix) if isinstance(like, Vector) else matrix.dtype
     return kind(matrix, types.uintp, types.uintp, like), generate
 
 
@@ -124,7 +135,7 @@ def store(context, matrix, row, column, value):
         builder.store(arguments[3], pointer, align=size)
         return context.get_dummy_value()
 
-    kind = value if isinstance(value, Vector) else matrix.dtype
+    kind = _same_number(value, matrix) if isinstance(value, Vector) else matrix.dtype
     return types.void(matrix, types.uintp, types.uintp, kind), generate
 
 
@@ -186,7 +197,9 @@ def _times_two_to(context, value, rounded):
 
 
 def exp_of_negative(x):
-    """exp(x) of every lane, x <= 0, as exact as log2(e) x is in its type; NaN of NaN."""
+    """exp(x) of every lane, x <= 0, as exact as log2(e) x is in its type, but no less than its smallest normal number;
+    NaN of NaN.
+    """
 
 
 @overload(exp_of_negative)
@@ -214,7 +227,7 @@ def _arithmetic(operation: Callable[..., Any], instruction: str) -> None:
 
     @intrinsic
     def apply(context, a, b):
-        kind = a if isinstance(a, Vector) else b
+        kind = _same_number(a, b) if isinstance(a, Vector) else _same_number(b, a)
 
         def generate(context, builder, signature, arguments):
             lanes = [

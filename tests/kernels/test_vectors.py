@@ -13,12 +13,12 @@ from nvil_repro.kernels.products import sum_rows
 from nvil_repro.kernels.vectors import (
     NARROW,
     WIDE,
+    entries,
     exp_of_negative,
     filled,
     larger,
     load,
     narrow,
-    rows,
     square_root,
     store,
     wide,
@@ -37,7 +37,7 @@ def formula(a, b, number):  # type: ignore[no-untyped-def]
 @njit(error_model="numpy")
 def by_lanes(a, b, out, number, like, lanes):  # type: ignore[no-untyped-def]
     """The formula of each row of a and b [n, m], columns 1..1 + whole pieces."""
-    x, y, z = rows(a), rows(b), rows(out)
+    x, y, z = entries(a), entries(b), entries(out)
     for n in range(a.shape[0]):
         j = np.uintp(1)
         while j + lanes <= np.uintp(a.shape[1] - 1):

@@ -113,7 +113,7 @@ def test_engines_agree_on_wake_sleep(layers: tuple[int, ...], architecture: Arch
 def test_engines_agree_at_odd_sizes_in_slices_and_chunks(
     monkeypatch: pytest.MonkeyPatch, visible: int, layers: tuple[int, ...], batch: int, optimiser: str
 ) -> None:
-    """Every branch of the compiled code: rows by eights, sums by halves, ragged blocks, threads taking turns."""
+    """Every branch of the compiled code: rows by fours, sums by halves, ragged blocks, threads taking turns."""
     engine = pytest.importorskip("nvil_repro.kernels.engine")
     monkeypatch.setattr(engine, "SLICE", 2)
     x = (uniforms(1, "x", 0, (1, 7, batch, visible)) < 0.5).to(torch.uint8)
@@ -257,15 +257,19 @@ def test_a_diverging_replica_disturbs_no_other(engine: str) -> None:
     assert wild[2:, 1].isnan().all()
 
 
-def test_float32_stays_within_rounding_of_float64() -> None:
-    state32, plan32 = start((5, 3), SWITCHES, [0] * 16, dtype=torch.float32)
-    state64, plan64 = start((5, 3), SWITCHES, [0] * 16)
+@pytest.mark.parametrize("layers", [(5, 3), (70, 37)])
+def test_float32_stays_within_rounding_of_float64(layers: tuple[int, ...]) -> None:
+    """With rows shorter than a vector and longer."""
+    state32, plan32 = start(layers, SWITCHES, [0] * 16, dtype=torch.float32, rate=1e-4)
+    state64, plan64 = start(layers, SWITCHES, [0] * 16, rate=1e-4)
     for (_, p), (_, q) in zip(parameters(state64.net), parameters(state32.net), strict=True):
         p.copy_(q)
-    x, u = chunk((5, 3), 1, torch.float32)
+    x, u = chunk(layers, 1, torch.float32)
     single = advance(state32, plan32, x, u, 0, engine="kernel")
     double = advance(state64, plan64, x, [part.double() for part in u], 0, engine="torch")
     torch.testing.assert_close(single.double(), double, rtol=2e-6, atol=2e-5)
+    for (_, p), (_, q) in zip(parameters(state64.net), parameters(state32.net), strict=True):
+        torch.testing.assert_close(q.double(), p, rtol=2e-6, atol=2e-6)
 
 
 def test_unknown_engine_is_named() -> None:

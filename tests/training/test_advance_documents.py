@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ pytest.importorskip("numba")
 from nvil_repro.data.counts import Counts, from_dense
 from nvil_repro.kernels import documents_decoder, documents_engine
 from nvil_repro.learning.nvil import VARIANTS, Ingredients, signal_state, stack_ingredients
-from nvil_repro.models.belief_net import SBN, Architecture, parameters
+from nvil_repro.models.belief_net import SBN, Architecture, BeliefNet, parameters
 from nvil_repro.models.document_net import document_net
 from nvil_repro.streams import stream, uniforms
 from nvil_repro.training import weight_decay
@@ -133,6 +134,22 @@ def test_engines_agree_on_more_words_than_a_block() -> None:
     assert_engines_agree((5,), stack_ingredients(["full"]), (0,), "momentum 0.5", train=train, rate=1e-4)
 
 
+def test_engines_agree_where_one_word_has_almost_all_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """exp of such logits overflows unless the largest of them, of the block and of all, is taken off before."""
+
+    plain = document_net
+
+    def steep(*args: Any, **kwargs: Any) -> BeliefNet:
+        net = plain(*args, **kwargs)
+        for word, logit in ((3, 900.0), (37, -900.0), (documents_decoder.COLUMNS + 5, 1_000.0)):
+            net.generative[0].bias[:, word] = logit
+        return net
+
+    monkeypatch.setattr(sys.modules[__name__], "document_net", steep)
+    train = corpus(documents_decoder.COLUMNS + 77, 20)
+    assert_engines_agree((5,), stack_ingredients(["full"]), (0,), "sgd", train=train, rate=1e-6)
+
+
 def test_chunks_change_no_more_than_rounding() -> None:
     """What is made up for at the end of a chunk is what was not done within it."""
     for optimiser in ("sgd", "momentum", "adam"):
@@ -201,14 +218,18 @@ def test_a_replica_does_not_depend_on_its_companions_nor_on_threads() -> None:
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "momentum", "adam"])
-def test_float32_stays_within_rounding_of_float64(optimiser: str) -> None:
-    train, rows = corpus(), stack_ingredients(["full", "none"])
-    state32, plan32 = start(train, (5, 3), rows, [0, 0], optimiser, dtype=torch.float32, rate=1e-3)
-    state64, plan64 = start(train, (5, 3), rows, [0, 0], optimiser, rate=1e-3)
+@pytest.mark.parametrize(("vocabulary", "layers"), [(VOCABULARY, (5, 3)), (83, (70, 37))])
+def test_float32_stays_within_rounding_of_float64(
+    vocabulary: int, layers: tuple[int, ...], optimiser: str
+) -> None:
+    """With rows shorter than a vector and longer."""
+    train, rows = corpus(vocabulary), stack_ingredients(["full", "none"])
+    state32, plan32 = start(train, layers, rows, [0, 0], optimiser, dtype=torch.float32, rate=1e-3)
+    state64, plan64 = start(train, layers, rows, [0, 0], optimiser, rate=1e-3)
     for (_, p), (_, q) in zip(parameters(state64.net), parameters(state32.net), strict=True):
         p.copy_(q)
     cases = torch.arange(10).view(1, 5, 2)
-    u = [uniforms(1, f"u{i}", 0, (1, 5, 2, h)) for i, h in enumerate((5, 3))]
+    u = [uniforms(1, f"u{i}", 0, (1, 5, 2, h)) for i, h in enumerate(layers)]
     single = advance_documents(state32, plan32, train, cases, u, 0, weight_decay=1.0)
     double = advance_documents(
         state64, plan64, train, cases, [part.double() for part in u], 0, weight_decay=1.0, engine="torch"
