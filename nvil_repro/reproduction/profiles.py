@@ -69,7 +69,7 @@ _PAPER: dict[str, Any] = {
     "protocols": ("balanced", "literal"),
     "passes": (330, 200),
     "seeds": ((0, 1, 2), (0,)),
-    "one_seed": (WAKE_SLEEP, f"{AUTOREGRESSIVE} SBN 200-200-500"),
+    "one_seed": (WAKE_SLEEP, f"{AUTOREGRESSIVE} SBN 200-200-200", f"{AUTOREGRESSIVE} SBN 200-200-500"),
     "evaluations": 60,
     "test_cases": 10_000,
     "importance_samples": 5_000,
