@@ -23,13 +23,13 @@ from nvil_repro.kernels.products import activate, active
 
 
 @njit(error_model="numpy")
-def _move(on, errors, layer, constants, rate, lost, work):  # type: ignore[no-untyped-def]
+def _move(on, errors, layer, constants, rate, lost, work):
     rule = shrinking(rule_at(MOMENTUM, constants, 0), lost)
     update_lateral(on, errors, layer, rate, rule, work)
 
 
 @njit(error_model="numpy")
-def _activate(bits, on):  # type: ignore[no-untyped-def]
+def _activate(bits, on):
     activate(bits, on)
 
 
@@ -53,7 +53,7 @@ def test_weights_between_the_units_of_a_wide_layer() -> None:
 
 
 @njit(error_model="numpy")
-def _ascend(matrix, gradient, constants):  # type: ignore[no-untyped-def]
+def _ascend(matrix, gradient, constants):
     ascend(matrix, 0, 2, gradient, matrix, matrix, 0.1, rule_at(0, constants, 0))
 
 

@@ -28,14 +28,14 @@ TYPES = (np.float32, np.float64)
 
 
 @njit(error_model="numpy")
-def formula(a, b, number):  # type: ignore[no-untyped-def]
+def formula(a, b, number):
     """Every operation there is; of vectors and of numbers alike."""
     c = (a + b) * number - number / (b - filled(number, a)) + square_root(larger(a, b - b))
     return larger(c, a - number) + exp_of_negative((b - b) - larger(a, (b - b) - a))
 
 
 @njit(error_model="numpy")
-def by_lanes(a, b, out, number, like, lanes):  # type: ignore[no-untyped-def]
+def by_lanes(a, b, out, number, like, lanes):
     """The formula of each row of a and b [n, m], columns 1..1 + whole pieces."""
     x, y, z = entries(a), entries(b), entries(out)
     for n in range(a.shape[0]):
@@ -46,23 +46,23 @@ def by_lanes(a, b, out, number, like, lanes):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy")
-def by_wide(a, b, out, number):  # type: ignore[no-untyped-def]
+def by_wide(a, b, out, number):
     by_lanes(a, b, out, number, wide(number - number), WIDE)
 
 
 @njit(error_model="numpy")
-def by_narrow(a, b, out, number):  # type: ignore[no-untyped-def]
+def by_narrow(a, b, out, number):
     by_lanes(a, b, out, number, narrow(number - number), NARROW)
 
 
 @njit(error_model="numpy")
-def by_number(a, b, out, number):  # type: ignore[no-untyped-def]
+def by_number(a, b, out, number):
     by_lanes(a, b, out, number, number - number, np.uintp(1))
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("way", [by_wide, by_narrow], ids=["wide", "narrow"])
-def test_lanes_are_numbers(way, dtype) -> None:  # type: ignore[no-untyped-def]
+def test_lanes_are_numbers(way, dtype) -> None:
     """In rows that begin anywhere, NaN and infinity included; and the ends of rows are left alone."""
     rng = np.random.default_rng(0)
     a, b = (rng.normal(scale=30, size=(5, 3 + 2 * int(WIDE))).astype(dtype)[:, 1:] for _ in range(2))
@@ -78,7 +78,7 @@ def test_lanes_are_numbers(way, dtype) -> None:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_numbers_are_right(dtype) -> None:  # type: ignore[no-untyped-def]
+def test_numbers_are_right(dtype) -> None:
     """Against numpy; a formula a little different is noticed."""
     rng = np.random.default_rng(1)
     a, b = (rng.normal(scale=3, size=(3, 70)).astype(dtype) for _ in range(2))
@@ -98,7 +98,7 @@ def test_numbers_are_right(dtype) -> None:  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("width", [1, 5, 8, 31, 32, 75])
-def test_sums_of_rows(width: int, dtype) -> None:  # type: ignore[no-untyped-def]
+def test_sums_of_rows(width: int, dtype) -> None:
     """Rows by fours and what is left over, from one start for all or from one each, in some columns only."""
     rng = np.random.default_rng(2)
     matrix, bits = rng.normal(size=(11, width)).astype(dtype), rng.integers(0, 2, (6, 11))
@@ -116,18 +116,18 @@ def test_sums_of_rows(width: int, dtype) -> None:  # type: ignore[no-untyped-def
 
 
 @njit(error_model="numpy")
-def _sum(out, start, matrix, index, count, begin, end):  # type: ignore[no-untyped-def]
+def _sum(out, start, matrix, index, count, begin, end):
     sum_rows(out, start, matrix, index, count, begin, end)
 
 
 @njit(error_model="numpy")
-def _exp_minus_abs(a, out):  # type: ignore[no-untyped-def]
+def _exp_minus_abs(a, out):
     exp_minus_abs(a, out)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("magnitude", [0.0, 1e-7, 0.3, 5.0, 40.0, 87.0, 200.0, 1e30])
-def test_exponential(magnitude: float, dtype) -> None:  # type: ignore[no-untyped-def]
+def test_exponential(magnitude: float, dtype) -> None:
     """exp(-|a|), added to one, is within two units in the last place; alone, as exact as its exponent is."""
     a = (np.linspace(-1, 1, 1001) * magnitude).astype(dtype)
     out = np.empty_like(a)
