@@ -24,6 +24,9 @@ from numba.extending import intrinsic, models, overload, register_model
 from numba.np.numpy_support import as_dtype
 
 WIDE, NARROW, ONE = np.uintp(32), np.uintp(8), np.uintp(1)  # lanes
+_IN_PLACE = {
+    "forceinline": True
+}  # no function of its own, whose name another process's compiled code might share
 
 
 class Vector(types.Type):
@@ -202,7 +205,7 @@ def exp_of_negative(x):
     """
 
 
-@overload(exp_of_negative)
+@overload(exp_of_negative, jit_options=_IN_PLACE)
 def _overload_exp(x):
     number = as_dtype(x.dtype if isinstance(x, Vector) else x).type
     lowest, terms = {np.float32: (-126, 8), np.float64: (-1022, 14)}[number]
@@ -239,7 +242,7 @@ def _arithmetic(operation: Callable[..., Any], instruction: str) -> None:
         given = (each if isinstance(each, Vector) else kind.dtype for each in (a, b))
         return kind(*given), generate
 
-    @overload(operation)
+    @overload(operation, jit_options=_IN_PLACE)
     def overloaded(a, b):
         if isinstance(a, Vector) or isinstance(b, Vector):
             return lambda a, b: apply(a, b)
