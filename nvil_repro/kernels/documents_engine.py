@@ -44,7 +44,7 @@ def advance_compiled(
                 tuple(u[g].numpy() for u in uniforms),
                 net,
                 how,
-                how.rates[0] * like.type(weight_decay),
+                how.rates[0] * like.type(weight_decay) if weight_decay else like.type(0),
                 scratch(net, batch),
                 tuple(rows(vocabulary, out, updates, like) for vocabulary, out in sizes),
                 mean[r].numpy(),
