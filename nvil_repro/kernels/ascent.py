@@ -160,7 +160,9 @@ def _update_matrix(matrix, first, second, on, centre, errors, total, moved, rate
 def _update_pieces(
     matrix, first, second, cases, errors, total, moved, k, n, about, rate, rule, j, end, lanes, like
 ):
-    """Row k, from column j on as long as pieces fit; where it ended."""
+    """Row k, whose bit is on in the n cases that cases[k] lists, less `about`, its centre: from column j on as long as
+    pieces fit; where it ended.
+    """
     while j + lanes <= end:
         gradient = sum_of_rows(errors, cases, k, n, j, like)
         if about != 0:
@@ -191,6 +193,7 @@ def ascend(matrix, begin, end, gradient, first, second, rate, rule):
 
 @inlined
 def _ascend_pieces(matrix, first, second, gradient, k, row, rate, rule, j, end, lanes, like):
+    """Row k along this row of `gradient`, likewise."""
     while j + lanes <= end:
         step = _step(first, second, k, j, load(gradient, row, j, like), rate, rule)
         store(gradient, row, j, step)

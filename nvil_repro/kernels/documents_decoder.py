@@ -49,7 +49,7 @@ def _score(text, t, b, logits, hi):
 
 @jit
 def _largest(logits, lanes, b, lo, hi):
-    """The largest of logits[b, lo:hi]."""
+    """The largest of logits[b, lo:hi]; `lanes` [1, WIDE] is room for a vector."""
     j, most = lo, load(logits, b, lo, lanes.dtype.type(0))
     several = wide(most)
     while j + WIDE <= hi:
@@ -66,7 +66,7 @@ def _largest(logits, lanes, b, lo, hi):
 
 @jit
 def _exponentials(logits, lanes, b, lo, hi, top):
-    """logits[b, lo:hi] become exp(logits - top), `top` the largest of them; returns the sum."""
+    """logits[b, lo:hi] become exp(logits - top), `top` the largest of them; returns the sum, by way of `lanes`."""
     j, zero = lo, lanes.dtype.type(0)
     sums, last = wide(zero), 0.0
     while j + WIDE <= hi:
