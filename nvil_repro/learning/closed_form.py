@@ -27,31 +27,34 @@ def nvil_gradients(
     ingredients: Ingredients,
     alpha: float = ALPHA,
     visible: Visible = bernoulli,
+    q_logits: Sequence[Tensor] | None = None,
 ) -> tuple[BeliefNet, Signals]:
-    """Algorithm 1's ascent directions, summed over the minibatch, for x [R or 1, B, D] and given bits h^i [R, B, H_i].
+    """Algorithm 1's ascent directions, summed over the minibatch, for x [R or 1, B, D] and given bits h^i [R, B, H_i],
+    whose `belief_net.q_logits` are computed here unless given.
 
     Returns a `BeliefNet` of gradients (its centre, which is not trained, is zero) and the signals with the new state.
     A baseline's gradient is zero where its switch is off.
     Errors: `ValueError` if the input-dependent baseline is on in a net without baselines.
     """
     below = belief_net.inputs(net, x, h)
-    q_logits, p_logits = belief_net.q_logits(net, x, h), belief_net.p_logits(net, x, h)
+    q_logits, p_logits = q_logits or belief_net.q_logits(net, x, h), belief_net.p_logits(net, x, h)
     q_terms = torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(q_logits, h, strict=True)])
     p_terms = belief_net.log_p_given(p_logits, x, h, visible)
     if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
         raise ValueError(
             "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"
         )
-    idbs = [baseline(inp) for baseline, inp in zip(net.baselines, below, strict=False)]
+    units = [baseline.units(inp) for baseline, inp in zip(net.baselines, below, strict=False)]
+    idbs = [baseline.of_units(hidden) for baseline, hidden in zip(net.baselines, units, strict=True)]
     values = torch.stack(idbs) if idbs else torch.zeros_like(q_terms)
     signals = signals_of(p_terms, q_terms, values, state, ingredients, alpha)
 
     switch = torch.as_tensor(ingredients.input_baseline, device=x.device).to(x.dtype)
     residuals = signals.used * (switch[:, None] if switch.ndim else switch)
-    baselines = zip(net.baselines, below, residuals, strict=False)
+    baselines = zip(net.baselines, below, units, residuals, strict=False)
     gradients = model_gradient(net, x, h, p_logits, visible)._replace(
         recognition=inference_gradient(net, x, h, q_logits, signals.used),
-        baselines=tuple(_baseline(b, inp, l) for b, inp, l in baselines),
+        baselines=tuple(_baseline(*parts) for parts in baselines),
     )
     return gradients, signals
 
@@ -111,8 +114,7 @@ def _linear(inputs: Tensor, errors: Tensor) -> Linear:
     return Linear(torch.matmul(inputs.mT, errors), errors.sum(1))
 
 
-def _baseline(baseline: Baseline, inputs: Tensor, residuals: Tensor) -> Baseline:
-    """sum_b l dC_psi(x) by backpropagation through the tanh layer; residuals [R, B]."""
-    hidden = torch.tanh(baseline.hidden(inputs))
-    back = residuals[..., None] * baseline.output.weight.mT * (1 - hidden**2)
-    return Baseline(_linear(inputs, back), _linear(hidden, residuals[..., None]))
+def _baseline(baseline: Baseline, inputs: Tensor, units: Tensor, residuals: Tensor) -> Baseline:
+    """sum_b l dC_psi(x) by backpropagation through the tanh `units` [R, B, units]; residuals [R, B]."""
+    back = residuals[..., None] * baseline.output.weight.mT * (1 - units**2)
+    return Baseline(_linear(inputs, back), _linear(units, residuals[..., None]))

@@ -189,6 +189,19 @@ def sample_q(net: BeliefNet, x: Tensor, uniforms: Sequence[Tensor]) -> tuple[Ten
     return tuple(h)
 
 
+def draw_q(net: BeliefNet, x: Tensor, uniforms: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+    """`sample_q`, and the `q_logits` of what it drew, without computing them again."""
+    h: list[Tensor] = []
+    logits = []
+    below = x - net.centre
+    for q, uniform in zip(net.recognition, uniforms, strict=True):
+        a = q.feedforward(below)
+        below = q.draw(a, uniform)[0]
+        h.append(below)
+        logits.append(q.with_lateral(a, below))
+    return tuple(h), logits
+
+
 def sample_p(net: BeliefNet, uniforms: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """x, h^1..h^L ~ P by ancestral sampling from uniforms of shapes [R or 1, B, H_i], i = 0..L: each [R, B, H_i]."""
     above = net.top.sample(uniforms[-1][..., :0], uniforms[-1])

@@ -43,8 +43,11 @@ class Conditional(NamedTuple):
 
     def logits(self, inputs: Tensor, bits: Tensor) -> Tensor:
         """Logits of the bits [R or 1, B, out] given inputs [R or 1, B, in]: [R, B, out]."""
-        a = self.feedforward(inputs)
-        return autoregressive.logits(a, bits, self.lateral) if self.autoregressive else a
+        return self.with_lateral(self.feedforward(inputs), bits)
+
+    def with_lateral(self, feedforward: Tensor, bits: Tensor) -> Tensor:
+        """`logits`, given `feedforward(inputs)` [R, B, out]."""
+        return autoregressive.logits(feedforward, bits, self.lateral) if self.autoregressive else feedforward
 
     def draw(self, feedforward: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         """Bits [R, ..., out] and their log-probability [R, ...] in nats.
@@ -71,4 +74,12 @@ class Baseline(NamedTuple):
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """[R or 1, B, in] -> [R, B]."""
-        return self.output(torch.tanh(self.hidden(inputs))).squeeze(-1)
+        return self.of_units(self.units(inputs))
+
+    def units(self, inputs: Tensor) -> Tensor:
+        """The tanh units: [R or 1, B, in] -> [R, B, units]."""
+        return torch.tanh(self.hidden(inputs))
+
+    def of_units(self, units: Tensor) -> Tensor:
+        """The baseline given its units: [R, B, units] -> [R, B]."""
+        return self.output(units).squeeze(-1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,18 +18,20 @@ from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_s
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
+from nvil_repro.reproduction.cells import Panel, cell_hash, figure_cells, kept_rows
 from nvil_repro.reproduction.naming import SEARCH, dims_label
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.protocols import PROTOCOLS, VARIANTS, Protocol
+from nvil_repro.reproduction.protocols import PROTOCOLS, TUNED, VARIANTS, Protocol
 from nvil_repro.reproduction.results import Row, frame, result_row
 from nvil_repro.reproduction.runs import protocol_settings, run_folder
+from nvil_repro.reproduction.settings import VarianceReduction
 from nvil_repro.training.advance import TrainState
 from nvil_repro.training.belief_nets import train
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.method import Replica
 from nvil_repro.training.progress import Progress
 from nvil_repro.training.settings import TrainSettings
-from nvil_repro.trees import replica
+from nvil_repro.trees import clone, replica
 
 if TYPE_CHECKING:
     import pandas
@@ -38,34 +41,35 @@ Result = TrainResult[TrainState]
 _SHARED = ("variant", "seed", "updates", "split", "value", "n", "seconds", "note")  # by history and rows
 
 
-class Panel(NamedTuple):
-    """A panel of Figure 1: a network, h^1 first, under a protocol."""
-
-    layers: tuple[int, ...]
-    protocol: str
-
-
 def train_quickstart(run: Run, data: MnistSplits) -> Result:
     """One net of the `quickstart` settings, by the full method."""
     s = run.settings
     settings = train_settings(run, s.layers, PROTOCOLS[s.protocol], seeds=(s.seed,))
-    label = f"SBN {dims_label(s.layers)}, {s.protocol}"
-    return train(settings, data, run_folder(run, data.dataset, label, settings), title=label)
+    return _train(run, f"SBN {dims_label(s.layers)}, {s.protocol}", settings, data)
 
 
-def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result]:
-    """Figure 1: every network under every protocol, its variants and seeds side by side.
+def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result | None]:
+    """Figure 1: every network under every protocol, its variants and seeds side by side; None where `run.keep` has the
+    panel's rows.
 
     An interrupted run goes on from its last checkpoints.
     """
-    s, results = run.settings, {}
-    for panel in (Panel(layers, protocol) for protocol in s.protocols for layers in s.networks):
-        how, changes = PROTOCOLS[panel.protocol], {}
-        if panel.protocol == "tuned":
-            changes["rate_scale"] = best_factors(search(run, panel.layers, data))
-        settings = train_settings(run, panel.layers, how, variants=s.variants, seeds=s.seeds, **changes)
-        results[panel] = _train_panel(run, panel, settings, data)
+    s, kept = run.settings, kept_rows(run, [data.dataset])
+    results: dict[Panel, Result | None] = {}
+    for panel in figure_cells(s):
+        if isinstance(panel, Panel):
+            results[panel] = None if panel in kept else _train_panel(run, panel, data)
     return results
+
+
+def _train_panel(run: Run, panel: Panel, data: MnistSplits) -> Result:
+    s, changes = run.settings, {}
+    if panel.protocol == TUNED:
+        changes["rate_scale"] = best_factors(search(run, panel.layers, data))
+    settings = train_settings(
+        run, panel.layers, PROTOCOLS[panel.protocol], variants=s.variants, seeds=s.seeds, **changes
+    )
+    return _train(run, f"SBN {dims_label(panel.layers)}, {panel.protocol}", settings, data)
 
 
 def best_factors(found: Mapping[str, Mapping[float, float]]) -> dict[str, float]:
@@ -82,51 +86,60 @@ def search(run: Run, layers: Sequence[int], data: MnistSplits) -> dict[str, dict
     found: dict[str, dict[float, float]] = {variant: {} for variant in s.variants}
     for factor in s.factors:
         settings = train_settings(
-            run, layers, PROTOCOLS["tuned"], variants=s.variants, seeds=s.seeds[:1], updates=s.search_updates,
+            run, layers, PROTOCOLS[TUNED], variants=s.variants, seeds=s.seeds[:1], updates=s.search_updates,
             eval_every=s.search_updates, rate_scale=dict.fromkeys(s.variants, factor),
         )  # fmt: skip
-        result = _train_panel(run, Panel(tuple(layers), f"tuned, rates x {factor:g}"), settings, data)
+        label = f"SBN {dims_label(layers)}, {TUNED}, rates x {factor:g}"
+        result = _train(run, label, settings, data)
         for row in result.history:
             if row["split"] == "valid" and row["updates"]:
                 found[row["variant"]][factor] = -math.inf if math.isnan(row["value"]) else row["value"]
     return found
 
 
-def _train_panel(run: Run, panel: Panel, settings: TrainSettings, data: MnistSplits) -> Result:
-    label = f"SBN {dims_label(panel.layers)}, {panel.protocol}"
-    return train(settings, data, run_folder(run, data.dataset, label, settings), title=label)
+def _train(run: Run, label: str, settings: TrainSettings, data: MnistSplits) -> Result:
+    """The nets come home from a GPU: what is measured of them is measured on the CPU, by the same code as ever."""
+    result = train(settings, data, run_folder(run, data.dataset, label, settings), title=label)
+    return replace(result, state=clone(result.state, "cpu"), best=clone(result.best, "cpu"))
 
 
 def train_settings(run: Run, layers: Sequence[int], how: Protocol, **changes: Any) -> TrainSettings:
-    """One network's settings under a protocol, of the run's length unless `changes` say otherwise."""
+    """One network's settings under a protocol, of the run's length and device unless `changes` say otherwise."""
     s = run.settings
-    common = {"updates": s.updates, "eval_every": s.eval_every, "validation_samples": s.bound_samples}
+    common: dict[str, Any] = {"updates": s.updates, "eval_every": s.eval_every, "device": run.device}
+    common["validation_samples"] = s.bound_samples
     return protocol_settings(how, layers, **common | changes)
 
 
-def panel_rows(run: Run, results: Mapping[Panel, Result], data: MnistSplits) -> list[Row]:
-    """All rows of Figure 1: curves, test bounds of the full method, gradient variances, the search of "tuned"."""
+def panel_rows(run: Run, results: Mapping[Panel, Result | None], data: MnistSplits) -> list[Row]:
+    """All rows of Figure 1: curves, test bounds of the full method, gradient variances, the search of "tuned"; of None
+    those that are kept.
+    """
     rows: list[Row] = []
+    kept = kept_rows(run, [data.dataset])
     with Progress(len(results), "Measuring", unit="panel") as progress:
         for panel, result in results.items():
-            rows += history_rows(run, result, data.dataset, *panel)
-            rows += bound_rows(run, result, data, *panel)
-            rows += variance_rows(run, result, data, *panel)
+            if result is None:
+                rows += kept[panel]
+            else:
+                rows += history_rows(run, result, data.dataset, *panel)
+                rows += bound_rows(run, result, data, *panel)
+                rows += variance_rows(run, result, data, *panel)
+                rows += search_rows(run, panel, data)
             progress.step(1)
             progress.report(f"SBN {dims_label(panel.layers)}, {panel.protocol}")
-    return [*rows, *search_rows(run, data)]
+    return rows
 
 
-def search_rows(run: Run, data: MnistSplits) -> Iterator[Row]:
+def search_rows(run: Run, panel: Panel, data: MnistSplits) -> Iterator[Row]:
     """What `search` found, from its finished runs: metric `SEARCH`, the note says the factor."""
-    s = run.settings
-    for layers in s.networks if "tuned" in s.protocols else ():
-        row = _rows_of(run, data.dataset, layers, "tuned")
-        for variant, by in search(run, layers, data).items():
-            for factor, value in by.items():
-                note = f"rates x {factor:g}" + ", diverged" * math.isinf(value)
-                common = {"seed": s.seeds[0], "updates": s.search_updates, "split": "valid"}
-                yield row(variant=variant, metric=SEARCH, value=value, note=note, **common)
+    s, row = run.settings, _rows_of(run, data.dataset, *panel)
+    found = search(run, panel.layers, data) if panel.protocol == TUNED else {}
+    for variant, by in found.items():
+        for factor, value in by.items():
+            note = f"rates x {factor:g}" + ", diverged" * math.isinf(value)
+            common = {"seed": s.seeds[0], "updates": s.search_updates, "split": "valid"}
+            yield row(variant=variant, metric=SEARCH, value=value, note=note, **common)
 
 
 def history_rows(
@@ -208,7 +221,11 @@ def variance_rows(
 
 
 def _rows_of(run: Run, dataset: str, layers: Sequence[int], protocol: str) -> Callable[..., Row]:
-    return partial(result_row, run, dataset=dataset, model="SBN", layers=layers, protocol=protocol)
+    found = partial(result_row, run, dataset=dataset, model="SBN", layers=layers, protocol=protocol)
+    if isinstance(run.settings, VarianceReduction):
+        panel = Panel(tuple(layers), protocol)
+        return partial(found, settings_hash=cell_hash(run.experiment, run.settings, panel))
+    return found
 
 
 def replicas(result: Result) -> list[Replica]:

@@ -1,7 +1,7 @@
-"""The cells of Tables 1 to 3: a trained net or system each, and the hash of the settings of a table of it alone.
+"""The cells of Tables 1 to 3, a trained net or system each, and of Figure 1; the hash of the settings of one alone.
 
-That hash is in the rows of the cell, so a table may be made in several sittings or on several machines: what `keep`
-names holds rows of cells that need not be computed again.
+That hash is in the rows of the cell, so a table or figure may be made in several sittings or on several machines: what
+`keep` names holds rows of cells that need not be computed again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 from nvil_repro.reproduction.experiment import Experiment
 from nvil_repro.reproduction.naming import UNIGRAM, parse_model
 from nvil_repro.reproduction.notebook import Run, run_hash
+from nvil_repro.reproduction.protocols import TUNED
 from nvil_repro.reproduction.results import Row, read_results
 from nvil_repro.reproduction.runs import LIKELIHOOD
-from nvil_repro.reproduction.settings import BoundTable, DocumentTable
+from nvil_repro.reproduction.settings import BoundTable, DocumentTable, VarianceReduction
 from nvil_repro.training.together import Job, finished
 
 # Of what is trained in a way of its own, no more passes than these.
@@ -46,6 +47,22 @@ class DocumentCell(NamedTuple):
     seed: int | None
 
 
+class Panel(NamedTuple):
+    """Of Figure 1: a network, h^1 first, under a protocol, its variants and seeds side by side."""
+
+    layers: tuple[int, ...]
+    protocol: str
+
+
+class Along(NamedTuple):
+    """Beside Figure 1: the gradient's variance while the full method trains a network by itself."""
+
+    layers: tuple[int, ...]
+    protocol: str
+    seed: int
+
+
+AnyCell = Cell | DocumentCell | Panel | Along
 Key = TypeVar("Key", Cell, DocumentCell)
 
 
@@ -77,6 +94,13 @@ def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
                     yield from (DocumentCell(corpus, system, protocol, seed) for seed in seeds)
 
 
+def figure_cells(s: VarianceReduction) -> Iterator[Panel | Along]:
+    """Every panel, then the variances along training; "tuned" has a protocol for each variant, so none there."""
+    panels = [Panel(layers, protocol) for protocol in s.protocols for layers in s.networks]
+    yield from panels
+    yield from (Along(*panel, s.seeds[0]) for panel in panels if panel.protocol != TUNED)
+
+
 def passes_of(s: Any, cell: Cell | DocumentCell) -> int:
     """Over the training cases, at most."""
     if cell.protocol:
@@ -86,8 +110,10 @@ def passes_of(s: Any, cell: Cell | DocumentCell) -> int:
     return min(s.passes[0], OWN_PASSES[parse_model(cell.model)[0]])
 
 
-def cell_hash(experiment: Experiment, s: Any, cell: Cell | DocumentCell) -> str:
-    """The settings hash of a table of this cell alone: of the cell's rows, whatever stands beside it."""
+def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
+    """The settings hash of a table or figure of this cell alone: of the cell's rows, whatever stands beside it."""
+    if isinstance(cell, (Panel, Along)):
+        return _figure_hash(experiment, s, cell)
     alone: dict[str, Any] = {"seeds": ((cell.seed,),), "protocols": (cell.protocol,) if cell.protocol else ()}
     alone["passes"] = () if cell.seed is None else (passes_of(s, cell),)
     if isinstance(cell, DocumentCell):
@@ -96,6 +122,15 @@ def cell_hash(experiment: Experiment, s: Any, cell: Cell | DocumentCell) -> str:
     alone |= {"models": (cell.model,), "columns": (cell.column,)}
     alone |= {} if cell.protocol else dict.fromkeys(_OF_BOUNDS)
     return run_hash(experiment, s, lambda how: how.of_column(cell.column), without=("one_seed",), **alone)
+
+
+def _figure_hash(experiment: Experiment, s: VarianceReduction, cell: Panel | Along) -> str:
+    alone: dict[str, Any] = {"networks": (cell.layers,), "protocols": (cell.protocol,)}
+    if isinstance(cell, Along):
+        without = ("factors", "search_updates", "eval_every", "bound_samples", "test_cases")
+        return run_hash(experiment, s, without=without, seeds=(cell.seed,), **alone)
+    search = () if cell.protocol == TUNED else ("factors", "search_updates")
+    return run_hash(experiment, s, without=("variance_at", *search), **alone)
 
 
 # What no exact likelihood depends on.
@@ -108,10 +143,12 @@ def expected_hashes(experiment: Experiment, settings: Any) -> set[str]:
     return {cell_hash(experiment, settings, cell) for cell in cells} or {run_hash(experiment, settings)}
 
 
-def cells_of(settings: Any) -> Sequence[Cell | DocumentCell]:
-    """Those of a table; none of other experiments."""
+def cells_of(settings: Any) -> Sequence[AnyCell]:
+    """Those of a table or of Figure 1; none of other experiments."""
     if isinstance(settings, BoundTable):
         return list(bound_cells(settings))
+    if isinstance(settings, VarianceReduction):
+        return list(figure_cells(settings))
     return list(document_cells(settings)) if isinstance(settings, DocumentTable) else []
 
 

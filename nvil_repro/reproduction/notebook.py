@@ -21,11 +21,11 @@ from nvil_repro.reproduction.profiles import known_experiment
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.protocols import PROTOCOLS, DocumentProtocol, Protocol
 from nvil_repro.reproduction.rules import Rule, one_of, rules_of
-from nvil_repro.reproduction.settings import BoundTable, DocumentTable
+from nvil_repro.reproduction.settings import BoundTable, DocumentTable, Quickstart, VarianceReduction
 
 CUSTOM = "-custom"
 _CHECKED = "_cells_with_checked_parameters"
-_PROFILE = one_of(*PROFILES)
+_PROFILE, _DEVICE = one_of(*PROFILES), one_of("cpu", "cuda")
 
 
 class ParameterError(ValueError):
@@ -38,7 +38,8 @@ class Run:
 
     `settings` is the experiment's frozen settings class. `profile` is the profile's name, with "-custom"
     appended when a parameter differs from it, so that such results never pass for the profile's. Rows that the
-    folder `keep` holds of the same settings need not be computed again, see `cells`.
+    folder `keep` holds of the same settings need not be computed again, see `cells`; rows say on what `device` their
+    nets were trained.
     """
 
     experiment: Experiment
@@ -46,6 +47,7 @@ class Run:
     settings: Any
     results_dir: Path
     keep: Path | None = None
+    device: str = "cpu"
 
     @property
     def settings_hash(self) -> str:
@@ -100,17 +102,21 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
     settings = replace(entry.profiles[profile], **changes)
     label = profile if settings == entry.profiles[profile] else profile + CUSTOM
     keep = _kept_folder(namespace.get("keep"), entry)
-    run = Run(entry, label, settings, _results_dir(namespace.get("results_dir"), label), keep)
+    device = "cpu" if namespace.get("device") is None else _read("device", _DEVICE, namespace["device"])
+    run = Run(entry, label, settings, _results_dir(namespace.get("results_dir"), label), keep, device)
     if "In" in namespace:
         namespace[_CHECKED] = len(namespace["In"])
     return run
 
 
 def parameter_names(experiment: Experiment) -> tuple[str, ...]:
-    """In the order in which its notebook declares them; only a table can keep some of its rows."""
+    """In the order in which its notebook declares them. What has cells can keep rows of some; what trains replicas
+    side by side can do so on a GPU.
+    """
     settings = type(experiment.profiles[PROFILES[0]])
-    keep = ("keep",) if issubclass(settings, (BoundTable, DocumentTable)) else ()
-    return ("profile", *rules_of(settings), *keep, "results_dir")
+    keep = ("keep",) if issubclass(settings, (BoundTable, DocumentTable, VarianceReduction)) else ()
+    device = ("device",) if issubclass(settings, (Quickstart, VarianceReduction)) else ()
+    return ("profile", *rules_of(settings), *device, *keep, "results_dir")
 
 
 def _read(name: str, rule: Rule, value: Any) -> Any:

@@ -71,12 +71,12 @@ def result_row(
     n: int | None = None,
     seconds: float | None = None,
     note: str = "",
-    device: str = "cpu",
+    device: str | None = None,
     threads: int | None = None,
     settings_hash: str | None = None,
 ) -> Row:
     """A row of `run` with the provenance of this process. `layers`: h^1 first. Numbers may be 0-dim tensors.
-    `threads`, those that trained, are torch's unless given, and `settings_hash` the run's.
+    `threads`, those that trained, are torch's unless given, `device` and `settings_hash` the run's.
 
     Errors: `ValueError` if the value is not finite and no note says why.
     """
@@ -85,7 +85,7 @@ def result_row(
         raise ValueError(
             f"{metric} of {model} is {value}: a row without a finite value needs a note that says why"
         )
-    made = provenance(device)._asdict() | ({} if threads is None else {"threads": threads})
+    made = provenance(device or run.device)._asdict() | ({} if threads is None else {"threads": threads})
     return Row(
         experiment=run.experiment.name,
         dataset=dataset,

@@ -8,7 +8,8 @@ from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_state
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.reproduction.belief_nets import Panel, train_settings
+from nvil_repro.reproduction.belief_nets import train_settings
+from nvil_repro.reproduction.cells import Along, cell_hash, figure_cells, kept_rows
 from nvil_repro.reproduction.naming import dims_label
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS
@@ -35,34 +36,41 @@ def trajectory(
 def variance_along(run: Run, data: MnistSplits) -> Iterator[Row]:
     """The variance of each variant's estimate of one gradient after each of the updates `variance_at` of the full
     method, of the first seed, a row a layer: metric `layer_1_gradient_variance` for the layer next to the pixels. The
-    divisor of variance normalisation is undone, so equal numbers mean equal noise. Trained anew for the purpose, and
-    from the start after an interruption; "tuned" is left out, as each of its variants has a protocol of its own.
+    divisor of variance normalisation is undone, so equal numbers mean equal noise. Trained anew for the purpose, on the
+    CPU, and from the start after an interruption; of what `run.keep` has, the rows that are kept.
     """
-    s = run.settings
+    s, kept = run.settings, kept_rows(run, [data.dataset])
     at = [update for update in s.variance_at if update <= s.updates]
-    panels = [Panel(layers, p) for p in s.protocols if p != "tuned" for layers in s.networks]
+    cells = [cell for cell in figure_cells(s) if isinstance(cell, Along)]
     title = "Variance along training"
-    with one_thread(), Progress(len(panels) * len(at), title, unit="point") as progress:
-        for panel in panels:
-            settings = train_settings(run, panel.layers, PROTOCOLS[panel.protocol], seeds=s.seeds[:1])
+    with one_thread(), Progress(len(cells) * len(at), title, unit="point") as progress:
+        for cell in cells:
+            if cell in kept:
+                yield from kept[cell]
+                progress.step(len(at))
+                continue
+            settings = train_settings(
+                run, cell.layers, PROTOCOLS[cell.protocol], seeds=(cell.seed,), device="cpu"
+            )
             for update, net in trajectory(settings, data, at):
-                yield from _rows(run, panel, update, net, data)
+                yield from _rows(run, cell, update, net, data)
                 progress.step(1)
-                progress.report(f"SBN {dims_label(panel.layers)}, {panel.protocol}, update {update:,}")
+                progress.report(f"SBN {dims_label(cell.layers)}, {cell.protocol}, update {update:,}")
 
 
-def _rows(run: Run, panel: Panel, update: int, net: BeliefNet, data: MnistSplits) -> Iterator[Row]:
-    variants, seed, draws = run.settings.variants, run.settings.seeds[0], run.settings.gradient_samples
-    x, ingredients = data.valid[: PROTOCOLS[panel.protocol].batch], stack_ingredients(run.settings.variants)
-    state = settled_state(net, x, ingredients, seed=seed)
-    measured = gradient_variance(net, x, state, ingredients, draws=draws, seed=seed)
+def _rows(run: Run, cell: Along, update: int, net: BeliefNet, data: MnistSplits) -> Iterator[Row]:
+    variants, draws = run.settings.variants, run.settings.gradient_samples
+    x, ingredients = data.valid[: PROTOCOLS[cell.protocol].batch], stack_ingredients(run.settings.variants)
+    state = settled_state(net, x, ingredients, seed=cell.seed)
+    measured = gradient_variance(net, x, state, ingredients, draws=draws, seed=cell.seed)
     undone = measured.scale**2
     for layer, (values, errors) in enumerate(
         zip(measured.trace * undone, measured.trace_stderr * undone, strict=True), start=1
     ):
         for variant, value, error in zip(variants, values, errors, strict=True):
             yield result_row(
-                run, dataset=data.dataset, model="SBN", layers=panel.layers, protocol=panel.protocol,
-                variant=variant, seed=seed, metric=f"layer_{layer}_gradient_variance", split="valid", value=value,
-                stderr=error, n=draws, updates=update, threads=1,
+                run, dataset=data.dataset, model="SBN", layers=cell.layers, protocol=cell.protocol,
+                variant=variant, seed=cell.seed, metric=f"layer_{layer}_gradient_variance", split="valid", value=value,
+                stderr=error, n=draws, updates=update, threads=1, device="cpu",
+                settings_hash=cell_hash(run.experiment, run.settings, cell),
             )  # fmt: skip

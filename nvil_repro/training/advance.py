@@ -1,9 +1,10 @@
-"""A chunk of updates, in place: the torch road anywhere, the compiled CPU kernel where numba is installed."""
+"""A chunk of updates, in place: the torch road anywhere, the compiled kernel on a CPU with numba, a graph on a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from nvil_repro.learning.closed_form import nvil_gradients
 from nvil_repro.learning.nvil import ALPHA, Ingredients, SignalState
 from nvil_repro.learning.wake_sleep import wake_sleep_gradients
-from nvil_repro.models.belief_net import BeliefNet, log_weight, sample_p, sample_q
+from nvil_repro.models.belief_net import BeliefNet, draw_q, log_weight, sample_p
 from nvil_repro.training.optimisers import Optimiser, Rates, ascend
 from nvil_repro.trees import view
 
@@ -40,9 +41,13 @@ class Plan(NamedTuple):
     method: str = "nvil"  # of `METHODS`; wake-sleep leaves ingredients and alpha unread
 
 
+ENGINES = ("kernel", "graph", "torch")
+
+
 def default_engine(device: str | torch.device = "cpu") -> str:
-    """`kernel` on a CPU with numba installed, else `torch`."""
-    return "kernel" if torch.device(device).type == "cpu" and find_spec("numba") else "torch"
+    """`kernel` on a CPU with numba installed, `graph` on a GPU with Triton, else `torch`."""
+    kind, needs = ("kernel", "numba") if torch.device(device).type == "cpu" else ("graph", "triton")
+    return kind if find_spec(needs) else "torch"
 
 
 def advance(
@@ -66,14 +71,30 @@ def advance(
     """
     _check(state.net, plan, x, uniforms)
     engine = engine or default_engine(state.net.prior.device)
-    if engine not in ("kernel", "torch"):
-        raise ValueError(f"unknown engine {engine!r}; choose from kernel, torch")
+    if engine not in ENGINES:
+        raise ValueError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
     with denormals_as_zero():
         if engine == "kernel":
             from nvil_repro.kernels.engine import advance_compiled
 
             return advance_compiled(state, plan, x, uniforms, first_update, threads)
+        if engine == "graph":
+            from nvil_repro.training.captured import advance_captured
+
+            step = update_in_graph if _draws_by_unit(state.net, plan) else _compiled()
+            return advance_captured(step, state, plan, x, uniforms, first_update)
         return _advance_torch(state, plan, x, uniforms, first_update)
+
+
+@cache
+def _compiled() -> Callable[..., None]:
+    return torch.compile(update_in_graph, fullgraph=True, dynamic=False)
+
+
+def _draws_by_unit(net: BeliefNet, plan: Plan) -> bool:
+    """Whether the method samples from autoregressive layers, in torch a loop over units and too long to compile."""
+    kinds = net.architecture
+    return kinds.inference or (plan.method == "wake-sleep" and (kinds.prior or kinds.visible))
 
 
 @contextmanager
@@ -149,18 +170,49 @@ def advance_batched(
     state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor], first_update: int
 ) -> Tensor:
     """The torch engine, every replica in one batched product; see `advance`."""
-    net, layers, bounds = state.net, len(state.net.layers), []
-    for t in range(x.shape[1]):
-        batch = x[plan.group, t].to(net.prior.dtype)
-        u = [part[plan.group, t] for part in uniforms]
-        h = sample_q(net, batch, u[:layers])
-        if plan.method == "nvil":
-            gradients, signals = nvil_gradients(net, batch, h, state.signals, plan.ingredients, plan.alpha)
-            state.signals.mean.copy_(signals.state.mean)
-            state.signals.variance.copy_(signals.state.variance)
-            bounds.append(signals.raw[0].mean(-1))
-        else:
-            gradients = wake_sleep_gradients(net, batch, h, sample_p(net, u[layers:]))
-            bounds.append(log_weight(net, batch, h).mean(-1))
-        ascend(net, gradients, state.moments, plan.optimiser, plan.rates, first_update + t)
-    return torch.stack(bounds)
+    steps = range(x.shape[1])
+    return torch.stack([update_batched(state, plan, x, uniforms, t, first_update + t) for t in steps])
+
+
+def update_batched(
+    state: TrainState,
+    plan: Plan,
+    x: Tensor,
+    uniforms: Sequence[Tensor],
+    t: int | Tensor,
+    update: int | Tensor,
+) -> Tensor:
+    """Update `update` of the run, on minibatch `t` of the chunk, whose mean bound it returns, [R]; either may be a
+    tensor, which a GPU needs not ask the host for.
+    """
+    net, layers = state.net, len(state.net.layers)
+    batch = x[plan.group, t].to(net.prior.dtype)
+    u = [part[plan.group, t] for part in uniforms]
+    h, q_logits = draw_q(net, batch, u[:layers])
+    if plan.method == "nvil":
+        gradients, signals = nvil_gradients(
+            net, batch, h, state.signals, plan.ingredients, plan.alpha, q_logits=q_logits
+        )
+        state.signals.mean.copy_(signals.state.mean)
+        state.signals.variance.copy_(signals.state.variance)
+        bound = signals.raw[0].mean(-1)
+    else:
+        gradients = wake_sleep_gradients(net, batch, h, sample_p(net, u[layers:]))
+        bound = log_weight(net, batch, h).mean(-1)
+    ascend(net, gradients, state.moments, plan.optimiser, plan.rates, update)
+    return bound
+
+
+def update_in_graph(
+    state: TrainState,
+    plan: Plan,
+    x: Tensor,
+    uniforms: Sequence[Tensor],
+    t: Tensor,
+    update: Tensor,
+    bounds: Tensor,
+) -> None:
+    """`update_batched` without a number that the host would have to read or write: a step of `captured`."""
+    bounds.index_copy_(0, t, update_batched(state, plan, x, uniforms, t, update)[None])
+    t.add_(1)
+    update.add_(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from nvil_repro.models.belief_net import belief_net
 from nvil_repro.streams import uniforms
 from nvil_repro.training import loop
 from nvil_repro.training.advance import Plan, TrainState, advance
+from nvil_repro.training.ahead import Ahead
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.method import Estimate, Replica
 from nvil_repro.training.optimisers import Rates, moments
@@ -103,29 +105,23 @@ class BeliefNets:
     def advance(self, state: TrainState, first_update: int, count: int) -> Tensor:
         """Run `count` updates in place; the mean bound of each minibatch, [count, R], in nats."""
         s = self.settings
-        indices = [
-            minibatch_indices(len(self.train), s.batch_size, first_update, count, seed) for seed in s.seeds
-        ]
-        x = self.train[torch.stack(indices).to(self.train.device)]
-        chunk, shape = first_update // s.chunk, (count, s.batch_size)
-        streams = [(f"h{i}", size) for i, size in enumerate(s.layers, start=1)]
-        if s.method == "wake-sleep":
-            sizes = (self.train.shape[1], *s.layers)
-            streams += [(f"dream{i}", size) for i, size in enumerate(sizes)]
-        draws = [
-            torch.stack([uniforms(seed, name, chunk, (*shape, size), s.torch_dtype) for seed in s.seeds])
-            for name, size in streams
-        ]
-        draws = [draw.to(s.device) for draw in draws]
+        cases, draws = self.inputs(first_update, count)
+        if s.device != "cpu":  # which works while the next are drawn
+            self.inputs.draw(first_update + count, min(count, s.updates - first_update - count))
         return advance(
             state,
             self.plan(first_update),
-            x,
-            draws,
+            self.train[cases.to(s.device)],
+            [draw.to(s.device) for draw in draws],
             first_update,
             engine=s.resolved_engine,
             threads=self.threads,
         )
+
+    @cached_property
+    def inputs(self) -> Ahead[tuple[Tensor, list[Tensor]]]:
+        """Which cases are in each minibatch of a chunk, int64 [G, T, B], and its uniforms, see `training.advance`."""
+        return Ahead(partial(_inputs, self.settings, len(self.train), self.train.shape[1]))
 
     def plan(self, update: int) -> Plan:
         """Switches, rates and streams of every replica at `update`."""
@@ -140,6 +136,21 @@ class BeliefNets:
         ]
         values, errors = ([getattr(b, part) for b in bounds] for part in ("value", "sampling_stderr"))
         return Estimate(torch.cat(values), torch.cat(errors), len(self.valid))
+
+
+def _inputs(
+    s: TrainSettings, cases: int, visible: int, first_update: int, count: int
+) -> tuple[Tensor, list[Tensor]]:
+    indices = [minibatch_indices(cases, s.batch_size, first_update, count, seed) for seed in s.seeds]
+    streams = [(f"h{i}", size) for i, size in enumerate(s.layers, start=1)]
+    if s.method == "wake-sleep":
+        streams += [(f"dream{i}", size) for i, size in enumerate((visible, *s.layers))]
+    chunk, shape = first_update // s.chunk, (count, s.batch_size)
+    draws = [
+        torch.stack([uniforms(seed, name, chunk, (*shape, size), s.torch_dtype) for seed in s.seeds])
+        for name, size in streams
+    ]
+    return torch.stack(indices), draws
 
 
 def plan_at(s: TrainSettings, update: int) -> Plan:

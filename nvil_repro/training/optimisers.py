@@ -70,9 +70,11 @@ def ascend(
     buffers: tuple[tuple[Tensor, ...], ...],
     optimiser: Optimiser,
     rates: Rates,
-    update: int,
+    update: int | Tensor,
 ) -> None:
-    """Move `net` and `buffers` in place along `gradients`; `update`, from 0, serves Adam's bias correction."""
+    """Move `net` and `buffers` in place along `gradients`; `update`, from 0, serves Adam's bias correction and may be a
+    0-dim tensor in double precision.
+    """
     found, named = dict(parameters(gradients)), dict(parameters(net))
     for i, (name, parameter) in enumerate(named.items()):
         if name not in found:  # what the method does not train
@@ -90,7 +92,9 @@ def ascend(
             named[bias].sub_(optimiser.centre * step.sum(-2))
 
 
-def direction(gradient: Tensor, moments: Sequence[Tensor], optimiser: Optimiser, update: int) -> Tensor:
+def direction(
+    gradient: Tensor, moments: Sequence[Tensor], optimiser: Optimiser, update: int | Tensor
+) -> Tensor:
     """What the rule makes of a gradient and of its moments, which move in place."""
     if optimiser.name == "momentum":
         return moments[0].mul_(optimiser.decay).add_(gradient)

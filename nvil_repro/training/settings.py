@@ -19,6 +19,7 @@ from nvil_repro.training.optimisers import Optimiser
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 ENGINES = ("auto", "kernel", "torch")
+ON_GPU = "graph"
 
 
 class SettingsError(ValueError):
@@ -83,7 +84,7 @@ class TrainSettings:
         right = isinstance(self.architecture, Architecture)
         _expect(right, "architecture", self.architecture, "an Architecture", "write Architecture(prior=True)")
         _choice("dtype", self.dtype, tuple(DTYPES))
-        _choice("engine", self.engine, ENGINES)
+        _choice("engine", self.engine, (*ENGINES, ON_GPU))
         self._check_replicas()
         self._check_schedule()
         self._check_device()
@@ -156,10 +157,8 @@ class TrainSettings:
         except (RuntimeError, TypeError):
             kind = ""
         _expect(kind in ("cpu", "cuda"), "device", self.device, "cpu or cuda", "set device='cpu'")
-        if kind != "cpu":
-            _expect(
-                self.engine != "kernel", "engine", self.engine, f"torch on {self.device}", "set engine='auto'"
-            )
+        fits = self.engine != ("kernel" if kind == "cuda" else ON_GPU)
+        _expect(fits, "engine", self.engine, f"another on {self.device}", "set engine='auto'")
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
@@ -176,7 +175,7 @@ class TrainSettings:
 
     @property
     def resolved_engine(self) -> str:
-        """`kernel` or `torch`; their numbers agree to rounding only, so the hash holds which."""
+        """`kernel`, `graph` or `torch`; their numbers agree to rounding only, so the hash holds which."""
         return default_engine(self.device) if self.engine == "auto" else self.engine
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_s
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models.belief_net import belief_net
 from nvil_repro.reproduction import belief_nets
+from nvil_repro.reproduction.cells import Panel, expected_hashes
 from nvil_repro.reproduction.notebook import Run, parameters
 from nvil_repro.reproduction.protocols import PROTOCOLS
-from nvil_repro.reproduction.results import Row
+from nvil_repro.reproduction.results import Row, write_results
 from nvil_repro.reproduction.variance_over_training import trajectory, variance_along
 from nvil_repro.trees import replica
 
@@ -43,12 +44,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def results(run: Run, data: MnistSplits) -> dict[belief_nets.Panel, belief_nets.Result]:
+def results(run: Run, data: MnistSplits) -> dict[Panel, belief_nets.Result]:
     return belief_nets.train_panels(run, data)
 
 
 @pytest.fixture(scope="module")
-def rows(run: Run, results: dict[belief_nets.Panel, belief_nets.Result], data: MnistSplits) -> list[Row]:
+def rows(run: Run, results: dict[Panel, belief_nets.Result], data: MnistSplits) -> list[Row]:
     return belief_nets.panel_rows(run, results, data)
 
 
@@ -64,9 +65,9 @@ def test_every_panel_variant_and_seed_has_its_rows(rows: list[Row]) -> None:
 
 
 def test_a_test_row_is_the_bound_of_that_replica(
-    rows: list[Row], results: dict[belief_nets.Panel, belief_nets.Result], data: MnistSplits
+    rows: list[Row], results: dict[Panel, belief_nets.Result], data: MnistSplits
 ) -> None:
-    result = results[belief_nets.Panel((3, 2), "quick")]
+    result = results[Panel((3, 2), "quick")]
     names = [(each.variant, each.seed) for each in belief_nets.replicas(result)]
     net = replica(result.best.net, names.index(("full", 1)))
     expected = estimate_bound(net, data.test, samples=10, seed=1, name="test")
@@ -167,6 +168,44 @@ def tuned(run: Run) -> Run:
     )
 
 
+def test_rows_of_a_panel_and_of_variances_are_kept_and_only_the_rest_is_trained(
+    run: Run, data: MnistSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made apart, say on a GPU, they are those of the whole figure; another setting makes them others."""
+    made = replace(run, settings=replace(run.settings, networks=((3,),)), results_dir=tmp_path / "there")
+    there = [*belief_nets.panel_rows(made, belief_nets.train_panels(made, data), data)]
+    there += variance_along(made, data)
+    write_results(tmp_path / "variance_reduction.csv", there)
+    trained = []
+    train = belief_nets.train
+    monkeypatch.setattr(
+        belief_nets, "train", lambda s, *rest, **k: trained.append(s.layers) or train(s, *rest, **k)
+    )
+    here = replace(run, keep=tmp_path, results_dir=tmp_path / "here")
+    results = belief_nets.train_panels(here, data)
+    assert results.keys() == {Panel((3,), "quick"), Panel((3, 2), "quick")}
+    assert (results[Panel((3,), "quick")], trained) == (None, [(3, 2)])
+    rows = [*belief_nets.panel_rows(here, results, data), *variance_along(here, data)]
+    assert [row for row in rows if row.dims == "3"] == there
+    assert {row.settings_hash for row in rows} == expected_hashes(here.experiment, here.settings)
+    assert len({row.settings_hash for row in there}) == 2  # a panel's do not depend on `variance_at`
+    longer = replace(here, settings=replace(here.settings, updates=30), results_dir=tmp_path / "longer")
+    assert None not in belief_nets.train_panels(longer, data).values()
+
+
+def test_rows_say_on_what_device_their_nets_were_trained(
+    run: Run, data: MnistSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    result = belief_nets.train_panels(run, data)[Panel((3,), "quick")]
+    monkeypatch.setattr(belief_nets, "train", lambda s, *_, **__: asked.append(s.device) or result)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    there = replace(run, device="cuda")
+    rows = belief_nets.panel_rows(there, belief_nets.train_panels(there, data), data)
+    assert (set(asked), {row.device for row in rows}) == ({"cuda"}, {"cuda (a GPU)"})
+    assert all(row.device.startswith("cpu (") for row in variance_along(there, data))
+
+
 def test_the_search_compares_each_variant_at_every_factor(run: Run, data: MnistSplits) -> None:
     found = belief_nets.search(tuned(run), (3,), data)
     assert set(found) == set(VARIANTS)
@@ -180,7 +219,7 @@ def test_the_search_compares_each_variant_at_every_factor(run: Run, data: MnistS
 
 
 def test_the_search_is_in_the_rows_and_names_a_best_one_at_the_end(run: Run, data: MnistSplits) -> None:
-    rows = list(belief_nets.search_rows(tuned(run), data))
+    rows = list(belief_nets.search_rows(tuned(run), Panel((3,), "tuned"), data))
     assert len(rows) == 2 * len(VARIANTS)
     found = belief_nets.search(tuned(run), (3,), data)
     assert {(r.variant, r.note): r.value for r in rows} == {
@@ -190,7 +229,7 @@ def test_the_search_is_in_the_rows_and_names_a_best_one_at_the_end(run: Run, dat
     assert table.loc[("3", "vn"), 1.0] == found["vn"][1.0]
     assert set(table["best"]) == {"1, smallest tried"}
     assert belief_nets.search_table([]).empty
-    assert list(belief_nets.search_rows(run, data)) == []
+    assert list(belief_nets.search_rows(run, Panel((3,), "quick"), data)) == []
 
 
 def test_each_variant_trains_at_the_factor_that_its_search_found(
@@ -199,7 +238,7 @@ def test_each_variant_trains_at_the_factor_that_its_search_found(
     best = dict(zip(VARIANTS, (1.0, 30.0, 3.0, 10.0, 1.0), strict=True))
     found = {variant: {factor: -1.0, 7.0: -2.0} for variant, factor in best.items()}
     monkeypatch.setattr(belief_nets, "search", lambda *_: found)
-    result = belief_nets.train_panels(tuned(run), data)[belief_nets.Panel((3,), "tuned")]
+    result = belief_nets.train_panels(tuned(run), data)[Panel((3,), "tuned")]
     settings = belief_nets.train_settings(
         run, (3,), PROTOCOLS["tuned"], variants=VARIANTS, seeds=(0, 1), rate_scale=best
     )
@@ -209,10 +248,8 @@ def test_each_variant_trains_at_the_factor_that_its_search_found(
     assert not torch.equal(result.final.prior, plain.final.prior)  # control
 
 
-def test_first_layer_is_a_picture_a_unit(
-    run: Run, results: dict[belief_nets.Panel, belief_nets.Result]
-) -> None:
-    result = results[belief_nets.Panel((3,), "quick")]
+def test_first_layer_is_a_picture_a_unit(run: Run, results: dict[Panel, belief_nets.Result]) -> None:
+    result = results[Panel((3,), "quick")]
     assert belief_nets.first_layer(result.best.net).shape == (3, 30)
     assert Path(run.results_dir).is_dir()
 

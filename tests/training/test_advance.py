@@ -275,5 +275,5 @@ def test_float32_stays_within_rounding_of_float64(layers: tuple[int, ...]) -> No
 def test_unknown_engine_is_named() -> None:
     state, plan = start((3,), stack_ingredients(["full"]), [0])
     x, u = chunk((3,), 1)
-    with pytest.raises(ValueError, match="unknown engine 'tpu'; choose from kernel, torch"):
+    with pytest.raises(ValueError, match="unknown engine 'tpu'; choose from kernel, graph, torch"):
         advance(state, plan, x, u, 0, engine="tpu")
