@@ -84,14 +84,15 @@ def bound_cells(s: BoundTable) -> Iterator[Cell]:
 def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
     """Corpus by corpus; systems that are no belief networks with the seeds of the first protocol."""
     for corpus in s.corpora:
+        most = 1 if corpus in s.one_seed else None
         for system in s.systems:
             if system == UNIGRAM:
                 yield DocumentCell(corpus, system, "", None)
             elif parse_model(system)[0] not in BELIEF_NETS:
-                yield from (DocumentCell(corpus, system, "", seed) for seed in s.seeds[0])
+                yield from (DocumentCell(corpus, system, "", seed) for seed in s.seeds[0][:most])
             else:
                 for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
-                    yield from (DocumentCell(corpus, system, protocol, seed) for seed in seeds)
+                    yield from (DocumentCell(corpus, system, protocol, seed) for seed in seeds[:most])
 
 
 def figure_cells(s: VarianceReduction) -> Iterator[Panel | Along]:
@@ -118,7 +119,7 @@ def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
     alone["passes"] = () if cell.seed is None else (passes_of(s, cell),)
     if isinstance(cell, DocumentCell):
         alone |= {"corpora": (cell.corpus,), "systems": (cell.system,), "other_passes": None}
-        return run_hash(experiment, s, **alone)
+        return run_hash(experiment, s, without=("one_seed",), **alone)
     alone |= {"models": (cell.model,), "columns": (cell.column,)}
     alone |= {} if cell.protocol else dict.fromkeys(_OF_BOUNDS)
     return run_hash(experiment, s, lambda how: how.of_column(cell.column), without=("one_seed",), **alone)

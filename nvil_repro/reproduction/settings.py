@@ -52,10 +52,9 @@ OneSeed = Annotated[
 ]
 EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
 CORPUS = r"(20news|reuters21578)(-raw)?(-[1-9]\d*)?|rcv1"
-Corpora = Annotated[
-    tuple[str, ...],
-    several(matching(CORPUS, 'a corpus such as "20news-raw", "reuters21578-10000" or "rcv1"')),
-]
+_CORPUS = matching(CORPUS, 'a corpus such as "20news-raw", "reuters21578-10000" or "rcv1"')
+Corpora = Annotated[tuple[str, ...], several(_CORPUS)]
+FewCorpora = Annotated[tuple[str, ...], several(_CORPUS, at_least=0)]
 Systems = Annotated[tuple[str, ...], several(matching(SYSTEM, 'a name such as "SBN 50", or "unigram"'))]
 DocumentProtocols = Annotated[tuple[str, ...], several(one_of(*DOCUMENT_PROTOCOLS))]
 Several = Annotated[int, whole(2)]  # an error needs two
@@ -181,7 +180,7 @@ class InferenceTable(BoundTable):
 class DocumentTable:
     """Table 3: systems down, corpora across. Belief networks are trained under each of the protocols, for which
     `passes` and `seeds` have an entry; the others in one way of their own, by no more than `other_passes` and with the
-    seeds of the first protocol.
+    seeds of the first protocol. Corpora in `one_seed` have the first seed alone.
     """
 
     corpora: Corpora
@@ -189,6 +188,7 @@ class DocumentTable:
     protocols: DocumentProtocols
     passes: Each  # over the training documents
     seeds: EachSeeds
+    one_seed: FewCorpora
     other_passes: Count
     evaluations: Count
     train_documents: Count  # at most so many, random ones
