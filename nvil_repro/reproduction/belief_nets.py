@@ -18,7 +18,7 @@ from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_s
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.reproduction.cells import Panel, cell_hash, figure_cells, kept_rows
+from nvil_repro.reproduction.cells import Panel, cell_hash, figure_cells, kept_rows, panel_seeds
 from nvil_repro.reproduction.naming import SEARCH, dims_label
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS, TUNED, VARIANTS, Protocol
@@ -63,12 +63,12 @@ def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result | None]:
 
 
 def _train_panel(run: Run, panel: Panel, data: MnistSplits) -> Result:
-    s, changes = run.settings, {}
+    s = run.settings
+    changes: dict[str, Any] = {}
     if panel.protocol == TUNED:
         changes["rate_scale"] = best_factors(search(run, panel.layers, data))
-    settings = train_settings(
-        run, panel.layers, PROTOCOLS[panel.protocol], variants=s.variants, seeds=s.seeds, **changes
-    )
+    changes |= {"variants": s.variants, "seeds": panel_seeds(s, panel)}
+    settings = train_settings(run, panel.layers, PROTOCOLS[panel.protocol], **changes)
     return _train(run, f"SBN {dims_label(panel.layers)}, {panel.protocol}", settings, data)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from nvil_repro.reproduction.experiment import Experiment
-from nvil_repro.reproduction.naming import UNIGRAM, parse_model
+from nvil_repro.reproduction.naming import UNIGRAM, dims_label, parse_model
 from nvil_repro.reproduction.notebook import Run, run_hash
 from nvil_repro.reproduction.protocols import TUNED
 from nvil_repro.reproduction.results import Row, read_results
@@ -102,6 +102,13 @@ def figure_cells(s: VarianceReduction) -> Iterator[Panel | Along]:
     yield from (Along(*panel, s.seeds[0]) for panel in panels if panel.protocol != TUNED)
 
 
+def panel_seeds(s: VarianceReduction, panel: Panel) -> tuple[int, ...]:
+    """All of the run's, or the first."""
+    network = f"SBN {dims_label(panel.layers)}"
+    few = {network, panel.protocol, f"{network} {panel.protocol}"} & set(s.one_seed)
+    return s.seeds[:1] if few else s.seeds
+
+
 def passes_of(s: Any, cell: Cell | DocumentCell) -> int:
     """Over the training cases, at most."""
     if cell.protocol:
@@ -128,10 +135,11 @@ def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
 def _figure_hash(experiment: Experiment, s: VarianceReduction, cell: Panel | Along) -> str:
     alone: dict[str, Any] = {"networks": (cell.layers,), "protocols": (cell.protocol,)}
     if isinstance(cell, Along):
-        without = ("factors", "search_updates", "eval_every", "bound_samples", "test_cases")
+        without = ("one_seed", "factors", "search_updates", "eval_every", "bound_samples", "test_cases")
         return run_hash(experiment, s, without=without, seeds=(cell.seed,), **alone)
     search = () if cell.protocol == TUNED else ("factors", "search_updates")
-    return run_hash(experiment, s, without=("variance_at", *search), **alone)
+    alone["seeds"] = panel_seeds(s, cell)
+    return run_hash(experiment, s, without=("one_seed", "variance_at", *search), **alone)
 
 
 # What no exact likelihood depends on.

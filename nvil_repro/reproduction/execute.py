@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from nvil_repro.reproduction.experiment import PROFILES, Experiment
+from nvil_repro.reproduction.experiment import DEVICES, PROFILES, Experiment
 from nvil_repro.reproduction.notebook import parameter_names
 from nvil_repro.reproduction.profiles import known_experiment, known_profile
 from nvil_repro.reproduction.project import project_root
@@ -110,6 +110,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", required=True, help=", ".join(PROFILES))
     parser.add_argument("--results", required=True, type=Path, help="folder of the results")
     parser.add_argument("--keep", type=Path, help="folder of results whose rows a table keeps")
+    parser.add_argument(
+        "--device", default="cpu", choices=DEVICES, help="what trains, where there is a choice"
+    )
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args(arguments)
     experiment, profile = known_experiment(args.experiment), known_profile(args.profile)
@@ -120,6 +123,8 @@ def main(arguments: list[str] | None = None) -> int:
     _end_with_parent()
     results = _from_here(args.results)
     values = {"profile": profile, "results_dir": str(results)}
+    if "device" in parameter_names(experiment):
+        values["device"] = args.device
     can_keep = args.keep is not None and "keep" in parameter_names(experiment)
     if can_keep and (args.keep / f"{experiment.name}.csv").is_file():
         values["keep"] = str(_from_here(args.keep))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PROFILES = ("smoke", "quick", "paper")
+DEVICES = ("cpu", "cuda")
 
 
 class Figure(NamedTuple):

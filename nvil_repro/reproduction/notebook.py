@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from nvil_repro.files import settings_hash
-from nvil_repro.reproduction.experiment import PROFILES, Experiment
+from nvil_repro.reproduction.experiment import DEVICES, PROFILES, Experiment
 from nvil_repro.reproduction.profiles import known_experiment
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.protocols import PROTOCOLS, DocumentProtocol, Protocol
@@ -25,7 +25,7 @@ from nvil_repro.reproduction.settings import BoundTable, DocumentTable, Quicksta
 
 CUSTOM = "-custom"
 _CHECKED = "_cells_with_checked_parameters"
-_PROFILE, _DEVICE = one_of(*PROFILES), one_of("cpu", "cuda")
+_PROFILE, _DEVICE = one_of(*PROFILES), one_of(*DEVICES)
 
 
 class ParameterError(ValueError):

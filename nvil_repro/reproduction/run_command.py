@@ -15,7 +15,7 @@ from pathlib import Path
 from nvil_repro.files import folder_lock
 from nvil_repro.reproduction.compare import load_comparison, to_text
 from nvil_repro.reproduction.execute import PARENT_VARIABLE
-from nvil_repro.reproduction.experiment import PROFILES
+from nvil_repro.reproduction.experiment import DEVICES, PROFILES
 from nvil_repro.reproduction.profiles import EXPERIMENTS, known_experiment, known_profile
 from nvil_repro.reproduction.project import project_root, results_folder
 
@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cores", default="all", help="how many cores to use (default: all)")
     parser.add_argument(
         "--keep", type=Path, help="another folder of results, whose rows tables need not compute again"
+    )
+    parser.add_argument(
+        "--device", default="cpu", choices=DEVICES, help="what trains the replicas of Figure 1 (default: cpu)"
     )
     parser.add_argument("--force", action="store_true", help="run again what is up to date")
 
@@ -45,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     log, before = folder / "workflow.log", _stamps(folder, names)
     with folder_lock(folder):
         print(f"Running {', '.join(names)}: {profile} profile, {cores} core{'s' * (cores > 1)}", flush=True)
-        command = snakemake_command(root, profile, names, cores, keep)
+        command = snakemake_command(root, profile, names, cores, keep, args.device)
         command += ["--forceall"] if args.force else []
         if run_group(command, root, log):
             print(log.read_text(errors="replace").strip(), file=sys.stderr)
@@ -93,7 +96,12 @@ def known_keep(folder: Path, results: Path, names: Sequence[str]) -> Path:
 
 
 def snakemake_command(
-    root: Path, profile: str, names: Sequence[str], cores: int, keep: Path | None = None
+    root: Path,
+    profile: str,
+    names: Sequence[str],
+    cores: int,
+    keep: Path | None = None,
+    device: str = DEVICES[0],
 ) -> list[str]:
     """The workflow's command line. The results folder has our own lock, which dies with its process."""
     command = [
@@ -106,7 +114,7 @@ def snakemake_command(
         str(root),
     ]
     command += ["--cores", str(cores), "--nolock"]
-    config = [f"profile={profile}", f"experiments={','.join(names)}"]
+    config = [f"profile={profile}", f"experiments={','.join(names)}", f"device={device}"]
     return [*command, "--config", *config, *([] if keep is None else [f"keep={json.dumps(str(keep))}"])]
 
 

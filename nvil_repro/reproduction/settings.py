@@ -50,6 +50,17 @@ OneSeed = Annotated[
         at_least=0,
     ),
 ]
+_PROTOCOL = f"({'|'.join(PROTOCOLS)})"
+FewPanels = Annotated[
+    tuple[str, ...],
+    several(
+        matching(
+            rf"SBN \d+(-\d+)*( {_PROTOCOL})?|{_PROTOCOL}",
+            'a network, a protocol or both, such as "SBN 200-200 tuned"',
+        ),
+        at_least=0,
+    ),
+]
 EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
 CORPUS = r"(20news|reuters21578)(-raw)?(-[1-9]\d*)?|rcv1"
 _CORPUS = matching(CORPUS, 'a corpus such as "20news-raw", "reuters21578-10000" or "rcv1"')
@@ -83,7 +94,8 @@ class Quickstart:
 
 @dataclass(frozen=True)
 class VarianceReduction:
-    """Figure 1: every variant on every network, all seeds side by side.
+    """Figure 1: every variant on every network, all seeds side by side. Networks, protocols and panels ("SBN 200-200
+    tuned") named in `one_seed` have the first seed alone.
 
     Under the protocol "tuned" each variant trains at the literal rates times that of `factors` which gives the best
     validation bound after `search_updates`.
@@ -93,6 +105,7 @@ class VarianceReduction:
     variants: Variants
     protocols: Protocols
     seeds: Seeds
+    one_seed: FewPanels
     updates: Count
     eval_every: Count
     factors: Factors

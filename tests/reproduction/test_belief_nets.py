@@ -18,8 +18,8 @@ from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_s
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models.belief_net import belief_net
 from nvil_repro.reproduction import belief_nets
-from nvil_repro.reproduction.cells import Panel, expected_hashes
-from nvil_repro.reproduction.notebook import Run, parameters
+from nvil_repro.reproduction.cells import Panel, expected_hashes, panel_seeds
+from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.results import Row, write_results
 from nvil_repro.reproduction.variance_over_training import trajectory, variance_along
@@ -191,6 +191,27 @@ def test_rows_of_a_panel_and_of_variances_are_kept_and_only_the_rest_is_trained(
     assert len({row.settings_hash for row in there}) == 2  # a panel's do not depend on `variance_at`
     longer = replace(here, settings=replace(here.settings, updates=30), results_dir=tmp_path / "longer")
     assert None not in belief_nets.train_panels(longer, data).values()
+
+
+def test_a_panel_may_have_the_first_seed_alone(run: Run, data: MnistSplits) -> None:
+    def seeds(*few: str) -> list[tuple[int, ...]]:
+        return [panel_seeds(replace(run.settings, one_seed=few), p) for p in (one, two)]
+
+    one, two = Panel((3,), "quick"), Panel((3, 2), "quick")
+    assert seeds() == [(0, 1), (0, 1)]
+    assert seeds("SBN 3", "SBN 2-3 literal") == seeds("SBN 3 quick") == [(0,), (0, 1)]
+    assert seeds("quick") == [(0,), (0,)]
+    alone = replace(run, settings=replace(run.settings, networks=((3,),), seeds=(0,)))
+    part = replace(run, settings=replace(run.settings, one_seed=("SBN 3",)))
+    assert expected_hashes(alone.experiment, alone.settings) < expected_hashes(part.experiment, part.settings)
+    result = belief_nets.train_panels(replace(part, settings=replace(part.settings, networks=((3,),))), data)[
+        one
+    ]
+    assert result is not None
+    assert {each.seed for each in belief_nets.replicas(result)} == {0}
+    for name in ("SBN", "tune", "SBN 3-", "fDARN 3", "SBN 3 quick "):
+        with pytest.raises(ParameterError, match="one_seed"):
+            parameters({"profile": "smoke", "one_seed": [name]}, "variance_reduction")
 
 
 def test_rows_say_on_what_device_their_nets_were_trained(

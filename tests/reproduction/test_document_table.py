@@ -21,7 +21,7 @@ from nvil_repro.evaluation.replicated_softmax import exact_log_partition
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.reproduction import document_table, document_views
 from nvil_repro.reproduction.cells import DocumentCell as Cell
-from nvil_repro.reproduction.cells import expected_hashes
+from nvil_repro.reproduction.cells import document_cells, expected_hashes
 from nvil_repro.reproduction.document_figures import perplexity_points
 from nvil_repro.reproduction.document_systems import PER_CORPUS, PER_DOCUMENT, BeliefNetSystem, DocNadeSystem
 from nvil_repro.reproduction.document_table import load, table_cells, table_rows, train_table
@@ -251,6 +251,22 @@ def test_rows_that_are_kept_are_not_computed_again(
     )  # belief nets, the unigram model and LDA, whose passes these are not
     with pytest.raises(TypeError):  # control: of other settings nothing is kept
         train_table(replace(there, settings=replace(run.settings, orders=5)), corpora)
+
+
+def test_a_corpus_may_have_the_first_seed_alone(run: Run) -> None:
+    many = replace(
+        run.settings, corpora=("20news", "20news-raw"), seeds=((0, 1),) * len(run.settings.protocols)
+    )
+    few = replace(many, one_seed=("20news-raw",))
+    seeds = [
+        {cell.seed for cell in document_cells(few) if cell.corpus == name and cell.seed is not None}
+        for name in few.corpora
+    ]
+    assert seeds == [{0, 1}, {0}]
+    hashes = [expected_hashes(run.experiment, settings) for settings in (few, many)]
+    assert hashes[0] < hashes[1]  # what it has is what it would have otherwise
+    with pytest.raises(ParameterError, match="one_seed"):
+        parameters({"profile": "smoke", "one_seed": ["SBN 50"]}, "document_perplexity")
 
 
 def test_corpora_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,7 @@ def test_results_dir(tmp_path: Path) -> None:
         ),
         ({"binarisation": "maybe"}, 'expected one of "auto", "fixed", "pinned"'),
         ({"results_dir": 3}, "results_dir = 3 .int.: expected a folder's path"),
+        ({"device": "gpu"}, 'device = .gpu. .str.: expected one of "cpu", "cuda"'),
     ],
 )
 def test_refused(given: dict[str, Any], message: str) -> None:

@@ -79,6 +79,19 @@ def test_a_table_is_told_whose_rows_it_keeps(project: Path) -> None:
         assert why in refused.stderr
 
 
+def test_what_can_train_on_a_gpu_is_told_whether_to(project: Path) -> None:
+    for name in ("quickstart", "nvil_vs_wake_sleep"):
+        notebook = project / "notebooks" / EXPERIMENTS[name].notebook
+        toy_notebook(notebook, name, 'print("trains on", run.device)\n' + PUBLISH)
+    there = run("quickstart", "nvil_vs_wake_sleep", "--device", "cuda").stdout
+    assert "[quickstart] trains on cuda" in there, there
+    assert "[nvil_vs_wake_sleep] trains on cpu" in there  # it has no choice
+    assert "[quickstart] trains on cpu" in run("quickstart", "--force").stdout
+    refused = run("quickstart", "--device", "tpu")
+    assert refused.returncode == 2
+    assert "'cpu', 'cuda'" in refused.stderr
+
+
 def test_one_owner(project: Path) -> None:
     with folder_lock(project / "results" / "smoke"):
         refused = run("quickstart")
