@@ -10,6 +10,7 @@ from benchmarks.documents import document_rows, newsgroups
 from benchmarks.eager import autograd
 from benchmarks.estimates import estimated, estimates
 from benchmarks.floor import floor
+from benchmarks.gpu import gpu
 from benchmarks.memory import PANELS, peak_megabytes
 from benchmarks.networks import networks, table_works
 from benchmarks.ours import ours
@@ -34,6 +35,7 @@ SECONDS = {  # about; the whole takes some twenty minutes, and one more where th
     "estimates": 40.0,
     "documents": 40.0,
     "rbm": 60.0,
+    "gpu": 20.0,
 }
 UPDATES = 2_000_000  # of each of the figure's ten models
 
@@ -78,6 +80,7 @@ PARTS: dict[str, Callable[[Bits], Iterable[Row]]] = {
     "documents": lambda data: document_rows(newsgroups(), SECONDS["documents"]),
     "rcv1": lambda data: reading(),
     "rbm": lambda data: rbm_rows(learned(data), SECONDS["rbm"]),
+    "gpu": lambda data: gpu(data, SECONDS["gpu"]),
 }
 
 

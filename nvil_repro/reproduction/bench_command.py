@@ -8,7 +8,7 @@ import sys
 
 from nvil_repro.reproduction.project import project_root
 
-PARTS = ("peers", "figure", "scaling", "networks", "sampling", "estimates", "documents", "rcv1", "rbm")
+PARTS = ("peers", "figure", "scaling", "networks", "sampling", "estimates", "documents", "rcv1", "rbm", "gpu")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from benchmarks import memory, update
 from benchmarks.floor import multiply_adds
+from benchmarks.gpu import gpu
 from benchmarks.pyro_peer import pyro_elbo
 from benchmarks.rows import KEYS, Row, as_json, as_table
 from benchmarks.scaling import scaling
@@ -56,6 +57,16 @@ def test_the_figure_and_the_scaling_have_their_rows(data: Bits) -> None:
     names = [row.name for row in scaling(data, 0, replicas=(1, 3), hidden=(4,), batches=(5, 10))]
     assert names == ["1 replica", "3 replicas", "SBN 4-4", "minibatch 5", "minibatch 10"]
     memory.train_panels(data, chunks=1)
+
+
+def test_replicas_on_a_gpu(data: Bits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is here."""
+    found = list(gpu(data, 0, device="cpu", seeds=(1, 2)))
+    assert [row.name for row in found] == ["SBN 200, GPU"] * 2 + ["SBN 200-200, GPU"] * 2
+    assert all(row.ours_ms > 0 and row.peer_ms > 0 for row in found)
+    assert found[1].note.startswith(f"10 replicas, {found[1].ours_ms * 10:.2f} ms an update, on cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert list(gpu(data, 0)) == []
 
 
 def test_the_minutes_of_the_figure() -> None:
