@@ -55,9 +55,12 @@ def test_every_setting_has_a_bad_value_above() -> None:
     assert BAD.keys() == SETTINGS.__dict__.keys()
 
 
-def test_a_gpu_cannot_run_the_cpu_engine() -> None:
-    with pytest.raises(SettingsError, match="engine='kernel'"):
-        toy_settings(device="cuda", engine="kernel")
+@pytest.mark.parametrize(("device", "engine"), [("cuda", "kernel"), ("cpu", "graph")])
+def test_neither_runs_the_others_engine(device: str, engine: str) -> None:
+    with pytest.raises(
+        SettingsError, match=f"engine='{engine}': expected another on {device}; set engine='auto'"
+    ):
+        toy_settings(device=device, engine=engine)
 
 
 def test_settings_are_json_and_hash_the_same_from_lists() -> None:
