@@ -309,7 +309,7 @@ def _codes(net: BeliefNet, counts: Counts) -> NDArray[np.float64]:
         for part in (net.recognition[0].weight[0], net.recognition[0].bias[0], net.centre)
     )
     logits = csr(counts) @ weight + (bias - centre @ weight)
-    codes = 1 / (1 + np.exp(-logits)) - 0.5
+    codes = np.tanh(logits / 2)  # twice that, and no exponential to overflow
     return codes / np.linalg.norm(codes, axis=1, keepdims=True)
 
 
