@@ -54,12 +54,14 @@ def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result | None]:
 
     An interrupted run goes on from its last checkpoints.
     """
-    s, kept = run.settings, kept_rows(run, [data.dataset])
-    results: dict[Panel, Result | None] = {}
-    for panel in figure_cells(s):
-        if isinstance(panel, Panel):
-            results[panel] = None if panel in kept else _train_panel(run, panel, data)
-    return results
+    panels = [cell for cell in figure_cells(run.settings) if isinstance(cell, Panel)]
+    kept = kept_rows(run, [data.dataset])
+    if there := [panel for panel in panels if panel in kept]:
+        codes = sorted({row.code_version for panel in there for row in kept[panel]})
+        print(
+            f"{len(there)} of {len(panels)} panels are not trained: their rows are kept, by {', '.join(codes)}"
+        )
+    return {panel: None if panel in kept else _train_panel(run, panel, data) for panel in panels}
 
 
 def _train_panel(run: Run, panel: Panel, data: MnistSplits) -> Result:

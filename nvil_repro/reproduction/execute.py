@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("experiment")
     parser.add_argument("--profile", required=True, help=", ".join(PROFILES))
     parser.add_argument("--results", required=True, type=Path, help="folder of the results")
-    parser.add_argument("--keep", type=Path, help="folder of results whose rows a table keeps")
+    parser.add_argument("--keep", type=Path, help="folder of results whose rows a table or figure keeps")
     parser.add_argument(
         "--device", default="cpu", choices=DEVICES, help="what trains, where there is a choice"
     )

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from nvil_repro.files import settings_hash
 from nvil_repro.reproduction.experiment import DEVICES, PROFILES, Experiment
 from nvil_repro.reproduction.profiles import known_experiment
@@ -102,7 +104,7 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
     settings = replace(entry.profiles[profile], **changes)
     label = profile if settings == entry.profiles[profile] else profile + CUSTOM
     keep = _kept_folder(namespace.get("keep"), entry)
-    device = "cpu" if namespace.get("device") is None else _read("device", _DEVICE, namespace["device"])
+    device = _known_device(namespace.get("device"))
     run = Run(entry, label, settings, _results_dir(namespace.get("results_dir"), label), keep, device)
     if "In" in namespace:
         namespace[_CHECKED] = len(namespace["In"])
@@ -137,6 +139,13 @@ def _results_dir(given: Any, label: str) -> Path:
             "for results/<profile> of the project"
         )
     return Path(given).resolve()
+
+
+def _known_device(given: Any) -> str:
+    device = DEVICES[0] if given is None else _read("device", _DEVICE, given)
+    if device != DEVICES[0] and not torch.cuda.is_available():
+        raise ParameterError(f"parameter device = {device!r}: torch finds no GPU here; leave it out")
+    return device
 
 
 def _kept_folder(given: Any, experiment: Experiment) -> Path | None:

@@ -28,10 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)} (default: quick)")
     parser.add_argument("--cores", default="all", help="how many cores to use (default: all)")
     parser.add_argument(
-        "--keep", type=Path, help="another folder of results, whose rows tables need not compute again"
+        "--keep",
+        type=Path,
+        help="another folder of results, whose rows tables and Figure 1 need not compute again",
     )
     parser.add_argument(
-        "--device", default="cpu", choices=DEVICES, help="what trains the replicas of Figure 1 (default: cpu)"
+        "--device",
+        default="cpu",
+        choices=DEVICES,
+        help="what trains the quick start and Figure 1 (default: cpu)",
     )
     parser.add_argument("--force", action="store_true", help="run again what is up to date")
 

@@ -19,6 +19,8 @@ from nvil_repro.training.progress import Progress
 from nvil_repro.training.settings import TrainSettings
 from nvil_repro.training.threads import one_thread
 
+ROUND = 50  # `variance_at` are multiples of it, whatever the evaluations of the figure
+
 
 def trajectory(
     settings: TrainSettings, data: MnistSplits, at: Sequence[int]
@@ -49,9 +51,8 @@ def variance_along(run: Run, data: MnistSplits) -> Iterator[Row]:
                 yield from kept[cell]
                 progress.step(len(at))
                 continue
-            settings = train_settings(
-                run, cell.layers, PROTOCOLS[cell.protocol], seeds=(cell.seed,), device="cpu"
-            )
+            alone = {"seeds": (cell.seed,), "eval_every": ROUND, "device": "cpu"}
+            settings = train_settings(run, cell.layers, PROTOCOLS[cell.protocol], **alone)
             for update, net in trajectory(settings, data, at):
                 yield from _rows(run, cell, update, net, data)
                 progress.step(1)

@@ -65,20 +65,25 @@ def advance(
     `x` uint8 [G, T, B, D] holds the minibatches of each stream, `uniforms` its uniforms in the dtype of the
     parameters: for h^1..h^L, [G, T, B, H_i] each, and after them, read by wake-sleep alone, for dreams of
     x, h^1..h^L. On a CPU a replica's bits do not depend on the other replicas, nor on `threads`.
-    A replica that diverges carries NaN from then on and disturbs no other. Denormal numbers count as zero.
+    A replica that diverges carries NaN from then on and disturbs no other. Denormal numbers count as zero on a CPU.
     Errors: `ValueError` if x is not bits, if the uniforms do not fit, if the input-dependent baseline is on in a net
-    without baselines, or for an unknown engine.
+    without baselines, or for an engine that is unknown or not this device's.
     """
     _check(state.net, plan, x, uniforms)
-    engine = engine or default_engine(state.net.prior.device)
+    device = state.net.prior.device
+    engine = engine or default_engine(device)
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
+    if (engine == "graph" and device.type != "cuda") or (engine == "kernel" and device.type != "cpu"):
+        raise ValueError(f"engine {engine!r} does not work on {device}; leave it out for the one that does")
     with denormals_as_zero():
         if engine == "kernel":
             from nvil_repro.kernels.engine import advance_compiled
 
             return advance_compiled(state, plan, x, uniforms, first_update, threads)
-        if engine == "graph":
+        if engine == "graph" and (
+            state.net.baselines or plan.method != "nvil"
+        ):  # others look at their switches
             from nvil_repro.training.captured import advance_captured
 
             step = update_in_graph if _draws_by_unit(state.net, plan) else _compiled()

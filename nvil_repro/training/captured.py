@@ -18,7 +18,7 @@ from nvil_repro.trees import clone, leaves
 
 Step = Callable[..., None]
 _WARM_UPS = 3  # what libraries allocate at their first calls must not be captured
-_SHAPES = 1_000  # kinds of nets that one process may compile
+_KINDS = 1_000  # of nets that one process may compile
 
 
 class Captured:
@@ -36,7 +36,8 @@ class Captured:
         self.addresses = _addresses(state)
         arguments = (state, *self.inputs, self.t, self.update, self.bounds)
         before = clone(arguments)
-        with torch.cuda.stream(_beside()), torch._dynamo.config.patch(recompile_limit=_SHAPES):
+        limits = {"recompile_limit": _KINDS, "accumulated_recompile_limit": _KINDS}
+        with torch.cuda.stream(_beside()), torch._dynamo.config.patch(limits):
             for _ in range(_WARM_UPS):
                 self.t.zero_()
                 step(*arguments)
@@ -48,12 +49,11 @@ class Captured:
 
     def fits(self, state: Any, plan: Any, x: Tensor, uniforms: Sequence[Tensor]) -> bool:
         """Whether this is the same state, at the same addresses, and a chunk of this kind, no longer than the first."""
-        (was, chunk, draws), axes = self.inputs, [0, 2, 3]
-        pairs = list(zip((chunk, *draws), (x, *uniforms), strict=False))
-        same = all([a.shape[i] for i in axes] == [b.shape[i] for i in axes] for a, b in pairs)
-        rules = (was.optimiser, was.alpha, was.method) == (plan.optimiser, plan.alpha, plan.method)
-        fitting = len(draws) == len(uniforms) and x.shape[1] <= chunk.shape[1]
-        return rules and same and fitting and self.addresses == _addresses(state)
+        was, chunk, draws = self.inputs
+        steps = x.shape[1]
+        first = (was, chunk[:, :steps], tuple(u[:, :steps] for u in draws))
+        fitting = steps <= chunk.shape[1] and _kinds(first) == _kinds((plan, x, tuple(uniforms)))
+        return fitting and self.addresses == _addresses(state)
 
     def replay(self, plan: Any, x: Tensor, uniforms: Sequence[Tensor], first_update: int) -> Tensor:
         """Run the chunk; its bounds [T, R]."""
@@ -81,10 +81,11 @@ def advance_captured(
     `step(state, plan, x, uniforms, t, update, bounds)` runs update `update`, a 0-dim tensor, on minibatch `t`, a tensor
     [1], in place, writes row `t` of `bounds` and counts both up. It is captured anew for another state.
     """
-    captured = _CAPTURED.get(state.net.prior)
-    if captured is None or not captured.fits(state, plan, x, uniforms):
-        captured = _CAPTURED[state.net.prior] = Captured(step, state, plan, x, uniforms)
-    return captured.replay(plan, x, uniforms, first_update)
+    with torch.cuda.device(state.net.prior.device):
+        captured = _CAPTURED.get(state.net.prior)
+        if captured is None or not captured.fits(state, plan, x, uniforms):
+            captured = _CAPTURED[state.net.prior] = Captured(step, state, plan, x, uniforms)
+        return captured.replay(plan, x, uniforms, first_update)
 
 
 def _beside() -> torch.cuda.Stream:
@@ -96,6 +97,13 @@ def _beside() -> torch.cuda.Stream:
 
 def _addresses(state: Any) -> list[int]:
     return [tensor.data_ptr() for _, tensor in leaves(state)]
+
+
+def _kinds(tree: Any) -> list[Any]:
+    """What a graph is bound to: type and shape of every tensor, and all else as it is."""
+    if isinstance(tree, Tensor):
+        return [(tree.dtype, tree.shape)]
+    return [kind for part in tree for kind in _kinds(part)] if isinstance(tree, tuple) else [tree]
 
 
 def _copy(target: Any, source: Any) -> None:

@@ -159,6 +159,8 @@ class TrainSettings:
         _expect(kind in ("cpu", "cuda"), "device", self.device, "cpu or cuda", "set device='cpu'")
         fits = self.engine != ("kernel" if kind == "cuda" else ON_GPU)
         _expect(fits, "engine", self.engine, f"another on {self.device}", "set engine='auto'")
+        triton = self.engine != ON_GPU or find_spec("triton") is not None
+        _expect(triton, "engine", self.engine, "Triton to be installed", "set engine='auto'")
 
     @property
     def replicas(self) -> tuple[Replica, ...]:

@@ -286,12 +286,14 @@ def test_a_trajectory_is_the_run_as_it_was_then(run: Run, data: MnistSplits) -> 
 
 
 def test_variance_along_training_is_measured_layer_by_layer(run: Run, data: MnistSplits) -> None:
-    along = replace(run, settings=replace(run.settings, variance_at=(0, 10)))
+    along = replace(run, settings=replace(run.settings, variance_at=(0, 50), updates=60))
     rows = list(variance_along(along, data))
+    often = replace(along, settings=replace(along.settings, eval_every=6))  # the figure's business alone
+    assert list(variance_along(often, data)) == rows
     assert len(rows) == 2 * (1 + 2) * len(VARIANTS)  # points, layers of both networks, variants
-    last = {(r.metric, r.variant): r for r in rows if (r.dims, r.updates) == ("2-3", 10)}
-    settings = belief_nets.train_settings(along, (3, 2), PROTOCOLS["quick"], seeds=(0,))
-    ((_, net),) = trajectory(settings, data, [10])
+    last = {(r.metric, r.variant): r for r in rows if (r.dims, r.updates) == ("2-3", 50)}
+    settings = belief_nets.train_settings(along, (3, 2), PROTOCOLS["quick"], seeds=(0,), eval_every=50)
+    ((_, net),) = trajectory(settings, data, [50])
     x, ingredients = data.valid[:20], stack_ingredients(VARIANTS)
     state = settled_state(net, x, ingredients, seed=0)
     measured = gradient_variance(net, x, state, ingredients, draws=5, seed=0)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nvil_repro.reproduction.notebook import ParameterError, Run, assigned_constants, parameters
 from nvil_repro.reproduction.profiles import EXPERIMENTS
@@ -85,6 +86,22 @@ def test_a_table_can_keep_rows_of_a_folder_that_has_some(tmp_path: Path) -> None
     assert (run.keep, run.profile) == (tmp_path, "smoke")
     with pytest.raises(ParameterError, match='unknown parameter "keep" of quickstart'):
         ask(keep=str(tmp_path))
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        if there:
+            assert (ask(device="cuda").device, ask().device, ask(device="cpu").device) == (
+                "cuda",
+                "cpu",
+                "cpu",
+            )
+        else:
+            with pytest.raises(
+                ParameterError, match=r"device = 'cuda': torch finds no GPU here; leave it out"
+            ):
+                ask(device="cuda")
 
 
 def test_the_parameters_cell_must_have_run() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from nvil_repro.learning.nvil import VARIANTS, signal_state, stack_ingredients
 from nvil_repro.models.belief_net import SBN, Architecture, belief_net
 from nvil_repro.streams import uniforms
+from nvil_repro.training import advance as training
 from nvil_repro.training.advance import (
     Plan,
     TrainState,
@@ -21,6 +22,7 @@ from nvil_repro.training.advance import (
     update_in_graph,
 )
 from nvil_repro.training.belief_nets import BeliefNets, train
+from nvil_repro.training.captured import Captured
 from nvil_repro.training.optimisers import Optimiser, Rates, moments
 from nvil_repro.trees import clone, leaves
 from tests.training.promises import StopHereError, interrupt
@@ -81,6 +83,39 @@ def test_counters_may_be_tensors(
             update_in_graph(state, plan, x, draws, t, update, bounds)
     close((state, bounds), (expected, reference))
     assert (t.item(), update.item()) == (UPDATES, 3 + UPDATES)
+
+
+def test_a_graph_is_of_one_state_and_of_one_kind_of_chunk_and_plan() -> None:
+    """As if it had been captured."""
+    state, plan = start(*KINDS[0])
+    x, draws = chunk((5, 3))
+    made = object.__new__(Captured)
+    made.inputs, made.addresses = clone((plan, x, tuple(draws))), [t.data_ptr() for _, t in leaves(state)]
+    slower = plan._replace(rates=Rates(*(rate / 2 for rate in plan.rates)))
+    assert made.fits(state, slower, x, draws)
+    assert made.fits(state, plan, x[:, :5], [u[:, :5] for u in draws])
+    for change in (
+        {"alpha": 0.5},
+        {"method": "wake-sleep"},
+        {"optimiser": Optimiser("momentum", centre=0.4)},
+        {"ingredients": plan.ingredients._replace(local_signals=False)},
+        {"group": plan.group[:-1]},
+    ):
+        assert not made.fits(state, plan._replace(**change), x, draws), change
+    assert not made.fits(clone(state), plan, x, draws)
+    assert not made.fits(state, plan, torch.cat([x, x], 1), [torch.cat([u, u], 1) for u in draws])
+    assert not made.fits(state, plan, x, [u.float() for u in draws])
+    assert not made.fits(state, plan, x, draws[:-1])
+
+
+def test_engines_are_of_their_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, plan = start(*KINDS[0])
+    with pytest.raises(ValueError, match=r"engine 'graph' does not work on cpu; leave it out"):
+        advance(state, plan, *chunk((5, 3)), 0, engine="graph")
+    monkeypatch.setattr(training, "find_spec", lambda name: name != "triton")
+    assert training.default_engine("cuda") == "torch"
+    monkeypatch.setattr(training, "find_spec", lambda name: name == "triton")
+    assert (training.default_engine("cuda"), training.default_engine("cpu")) == ("graph", "torch")
 
 
 @GPU
