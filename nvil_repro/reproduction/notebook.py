@@ -15,8 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-
 from nvil_repro.files import settings_hash
 from nvil_repro.reproduction.experiment import DEVICES, PROFILES, Experiment
 from nvil_repro.reproduction.profiles import known_experiment
@@ -143,7 +141,11 @@ def _results_dir(given: Any, label: str) -> Path:
 
 def _known_device(given: Any) -> str:
     device = DEVICES[0] if given is None else _read("device", _DEVICE, given)
-    if device != DEVICES[0] and not torch.cuda.is_available():
+    if device == DEVICES[0]:
+        return device
+    import torch  # late: the workflow reads this module for every job
+
+    if not torch.cuda.is_available():
         raise ParameterError(f"parameter device = {device!r}: torch finds no GPU here; leave it out")
     return device
 
