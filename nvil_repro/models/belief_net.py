@@ -181,16 +181,11 @@ def log_weight(net: BeliefNet, x: Tensor, h: Sequence[Tensor], visible: Visible 
 
 def sample_q(net: BeliefNet, x: Tensor, uniforms: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """h^1..h^L ~ Q(. | x) from uniforms of shapes [R or 1, B, H_i]: each [R, B, H_i]."""
-    h: list[Tensor] = []
-    below = x - net.centre
-    for q, uniform in zip(net.recognition, uniforms, strict=True):
-        below = q.sample(below, uniform)
-        h.append(below)
-    return tuple(h)
+    return draw_q(net, x, uniforms)[0]
 
 
 def draw_q(net: BeliefNet, x: Tensor, uniforms: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], list[Tensor]]:
-    """`sample_q`, and the `q_logits` of what it drew, without computing them again."""
+    """`sample_q`, and the `q_logits` of what it drew, each [R, B, H_i], without a product more for factorial layers."""
     h: list[Tensor] = []
     logits = []
     below = x - net.centre
