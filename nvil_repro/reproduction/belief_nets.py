@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_s
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models import bernoulli
 from nvil_repro.models.belief_net import BeliefNet
-from nvil_repro.reproduction.cells import Panel, cell_hash, figure_cells, kept_rows, panel_seeds
+from nvil_repro.reproduction.cells import Curves, Panel, cell_hash, curve_cells, kept_rows, panels_of
 from nvil_repro.reproduction.naming import SEARCH, dims_label
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS, TUNED, VARIANTS, Protocol
@@ -48,28 +48,28 @@ def train_quickstart(run: Run, data: MnistSplits) -> Result:
     return _train(run, f"SBN {dims_label(s.layers)}, {s.protocol}", settings, data)
 
 
-def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result | None]:
-    """Figure 1: every network under every protocol, its variants and seeds side by side; None where `run.keep` has the
-    panel's rows.
+def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result]:
+    """Figure 1: every network under every protocol, its variants and seeds side by side, but for seeds that `run.keep`
+    has the rows of.
 
     An interrupted run goes on from its last checkpoints.
     """
-    panels = [cell for cell in figure_cells(run.settings) if isinstance(cell, Panel)]
-    kept = kept_rows(run, [data.dataset])
-    if there := [panel for panel in panels if panel in kept]:
-        codes = sorted({row.code_version for panel in there for row in kept[panel]})
-        print(
-            f"{len(there)} of {len(panels)} panels are not trained: their rows are kept, by {', '.join(codes)}"
-        )
-    return {panel: None if panel in kept else _train_panel(run, panel, data) for panel in panels}
+    cells, kept = list(curve_cells(run.settings)), kept_rows(run, [data.dataset])
+    if there := [cell for cell in cells if cell in kept]:
+        codes = sorted({row.code_version for cell in there for row in kept[cell]})
+        told = f"{len(there)} of {len(cells)} sets of curves are not trained: their rows are kept"
+        print(f"{told}, written by {', '.join(codes)}")
+    seeds: dict[Panel, list[int]] = {}
+    for cell in cells:
+        if cell not in kept:
+            seeds.setdefault(cell.panel, []).append(cell.seed)
+    return {panel: _train_panel(run, panel, missing, data) for panel, missing in seeds.items()}
 
 
-def _train_panel(run: Run, panel: Panel, data: MnistSplits) -> Result:
-    s = run.settings
-    changes: dict[str, Any] = {}
+def _train_panel(run: Run, panel: Panel, seeds: Sequence[int], data: MnistSplits) -> Result:
+    changes: dict[str, Any] = {"variants": run.settings.variants, "seeds": tuple(seeds)}
     if panel.protocol == TUNED:
         changes["rate_scale"] = best_factors(search(run, panel.layers, data))
-    changes |= {"variants": s.variants, "seeds": panel_seeds(s, panel)}
     settings = train_settings(run, panel.layers, PROTOCOLS[panel.protocol], **changes)
     return _train(run, f"SBN {dims_label(panel.layers)}, {panel.protocol}", settings, data)
 
@@ -113,21 +113,23 @@ def train_settings(run: Run, layers: Sequence[int], how: Protocol, **changes: An
     return protocol_settings(how, layers, **common | changes)
 
 
-def panel_rows(run: Run, results: Mapping[Panel, Result | None], data: MnistSplits) -> list[Row]:
-    """All rows of Figure 1: curves, test bounds of the full method, gradient variances, the search of "tuned"; of None
-    those that are kept.
+def panel_rows(run: Run, results: Mapping[Panel, Result], data: MnistSplits) -> list[Row]:
+    """All rows of Figure 1: curves, test bounds of the full method, gradient variances, the search of "tuned"; first
+    those that are kept of a panel, then those of `results`.
     """
     rows: list[Row] = []
-    kept = kept_rows(run, [data.dataset])
-    with Progress(len(results), "Measuring", unit="panel") as progress:
-        for panel, result in results.items():
-            if result is None:
-                rows += kept[panel]
-            else:
-                rows += history_rows(run, result, data.dataset, *panel)
-                rows += bound_rows(run, result, data, *panel)
-                rows += variance_rows(run, result, data, *panel)
-                rows += search_rows(run, panel, data)
+    panels, kept = panels_of(run.settings), kept_rows(run, [data.dataset])
+    with Progress(len(panels), "Measuring", unit="panel") as progress:
+        for panel in panels:
+            for cell in curve_cells(run.settings):
+                rows += kept.get(cell, []) if cell.panel == panel else []
+            if panel in results:
+                rows += history_rows(run, results[panel], data.dataset, *panel)
+                rows += bound_rows(run, results[panel], data, *panel)
+                rows += variance_rows(run, results[panel], data, *panel)
+                rows += (
+                    search_rows(run, panel, data) if Curves(*panel, run.settings.seeds[0]) not in kept else []
+                )
             progress.step(1)
             progress.report(f"SBN {dims_label(panel.layers)}, {panel.protocol}")
     return rows
@@ -223,11 +225,15 @@ def variance_rows(
 
 
 def _rows_of(run: Run, dataset: str, layers: Sequence[int], protocol: str) -> Callable[..., Row]:
-    found = partial(result_row, run, dataset=dataset, model="SBN", layers=layers, protocol=protocol)
-    if isinstance(run.settings, VarianceReduction):
-        panel = Panel(tuple(layers), protocol)
-        return partial(found, settings_hash=cell_hash(run.experiment, run.settings, panel))
-    return found
+    row = partial(result_row, run, dataset=dataset, model="SBN", layers=layers, protocol=protocol)
+    if not isinstance(run.settings, VarianceReduction):
+        return row
+
+    @cache
+    def hash_of(seed: int) -> str:
+        return cell_hash(run.experiment, run.settings, Curves(tuple(layers), protocol, seed))
+
+    return lambda **values: row(**values, settings_hash=hash_of(values["seed"]))
 
 
 def replicas(result: Result) -> list[Replica]:

@@ -7,6 +7,7 @@ That hash is in the rows of the cell, so a table or figure may be made in severa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from nvil_repro.reproduction.experiment import Experiment
@@ -48,13 +49,28 @@ class DocumentCell(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Of Figure 1: a network, h^1 first, under a protocol, its variants and seeds side by side."""
+    """Of Figure 1: a network, h^1 first, under a protocol."""
 
     layers: tuple[int, ...]
     protocol: str
 
 
-class Along(NamedTuple):
+@dataclass(frozen=True)  # no tuples: those of one seed would be equal to its `Along`
+class Curves:
+    """Of a panel of Figure 1: the curves of one seed, a variant each, and what is measured where they end."""
+
+    layers: tuple[int, ...]
+    protocol: str
+    seed: int
+
+    @property
+    def panel(self) -> Panel:
+        """The one they are drawn in."""
+        return Panel(self.layers, self.protocol)
+
+
+@dataclass(frozen=True)
+class Along:
     """Beside Figure 1: the gradient's variance while the full method trains a network by itself."""
 
     layers: tuple[int, ...]
@@ -62,7 +78,7 @@ class Along(NamedTuple):
     seed: int
 
 
-AnyCell = Cell | DocumentCell | Panel | Along
+AnyCell = Cell | DocumentCell | Curves | Along
 Key = TypeVar("Key", Cell, DocumentCell)
 
 
@@ -95,18 +111,22 @@ def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
                     yield from (DocumentCell(corpus, system, protocol, seed) for seed in seeds[:most])
 
 
-def figure_cells(s: VarianceReduction) -> Iterator[Panel | Along]:
-    """Every panel, then the variances along training; "tuned" has a protocol for each variant, so none there."""
-    panels = [Panel(layers, protocol) for protocol in s.protocols for layers in s.networks]
-    yield from panels
-    yield from (Along(*panel, s.seeds[0]) for panel in panels if panel.protocol != TUNED)
+def panels_of(s: VarianceReduction) -> list[Panel]:
+    """Protocol by protocol."""
+    return [Panel(layers, protocol) for protocol in s.protocols for layers in s.networks]
 
 
-def panel_seeds(s: VarianceReduction, panel: Panel) -> tuple[int, ...]:
-    """All of the run's, or the first."""
-    network = f"SBN {dims_label(panel.layers)}"
-    few = {network, panel.protocol, f"{network} {panel.protocol}"} & set(s.one_seed)
-    return s.seeds[:1] if few else s.seeds
+def curve_cells(s: VarianceReduction) -> Iterator[Curves]:
+    """Panel by panel."""
+    for panel in panels_of(s):
+        network = f"SBN {dims_label(panel.layers)}"
+        few = {network, panel.protocol, f"{network} {panel.protocol}"} & set(s.one_seed)
+        yield from (Curves(*panel, seed) for seed in (s.seeds[:1] if few else s.seeds))
+
+
+def along_cells(s: VarianceReduction) -> Iterator[Along]:
+    """Panel by panel, of the first seed; "tuned" has a protocol for each variant, so none there."""
+    yield from (Along(*panel, s.seeds[0]) for panel in panels_of(s) if panel.protocol != TUNED)
 
 
 def passes_of(s: Any, cell: Cell | DocumentCell) -> int:
@@ -120,7 +140,7 @@ def passes_of(s: Any, cell: Cell | DocumentCell) -> int:
 
 def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
     """The settings hash of a table or figure of this cell alone: of the cell's rows, whatever stands beside it."""
-    if isinstance(cell, (Panel, Along)):
+    if isinstance(cell, (Curves, Along)):
         return _figure_hash(experiment, s, cell)
     alone: dict[str, Any] = {"seeds": ((cell.seed,),), "protocols": (cell.protocol,) if cell.protocol else ()}
     alone["passes"] = () if cell.seed is None else (passes_of(s, cell),)
@@ -132,14 +152,18 @@ def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
     return run_hash(experiment, s, lambda how: how.of_column(cell.column), without=("one_seed",), **alone)
 
 
-def _figure_hash(experiment: Experiment, s: VarianceReduction, cell: Panel | Along) -> str:
-    alone: dict[str, Any] = {"networks": (cell.layers,), "protocols": (cell.protocol,)}
+def _figure_hash(experiment: Experiment, s: VarianceReduction, cell: Curves | Along) -> str:
+    without = ["one_seed"]
+    seeds = (cell.seed,)
     if isinstance(cell, Along):
-        without = ("one_seed", "factors", "search_updates", "eval_every", "bound_samples", "test_cases")
-        return run_hash(experiment, s, without=without, seeds=(cell.seed,), **alone)
-    search = () if cell.protocol == TUNED else ("factors", "search_updates")
-    alone["seeds"] = panel_seeds(s, cell)
-    return run_hash(experiment, s, without=("one_seed", "variance_at", *search), **alone)
+        without += ["factors", "search_updates", "eval_every", "bound_samples", "test_cases"]
+    elif cell.protocol != TUNED:
+        without += ["variance_at", "factors", "search_updates"]
+    else:  # the search, of the first seed, sets the rates of all
+        without += ["variance_at"]
+        seeds = tuple(dict.fromkeys((s.seeds[0], cell.seed)))
+    alone: dict[str, Any] = {"networks": (cell.layers,), "protocols": (cell.protocol,), "seeds": seeds}
+    return run_hash(experiment, s, without=without, **alone)
 
 
 # What no exact likelihood depends on.
@@ -157,7 +181,7 @@ def cells_of(settings: Any) -> Sequence[AnyCell]:
     if isinstance(settings, BoundTable):
         return list(bound_cells(settings))
     if isinstance(settings, VarianceReduction):
-        return list(figure_cells(settings))
+        return [*curve_cells(settings), *along_cells(settings)]
     return list(document_cells(settings)) if isinstance(settings, DocumentTable) else []
 
 

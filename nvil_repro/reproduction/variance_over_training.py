@@ -9,7 +9,7 @@ from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_s
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models.belief_net import BeliefNet
 from nvil_repro.reproduction.belief_nets import train_settings
-from nvil_repro.reproduction.cells import Along, cell_hash, figure_cells, kept_rows
+from nvil_repro.reproduction.cells import Along, along_cells, cell_hash, kept_rows
 from nvil_repro.reproduction.naming import dims_label
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS
@@ -43,7 +43,7 @@ def variance_along(run: Run, data: MnistSplits) -> Iterator[Row]:
     """
     s, kept = run.settings, kept_rows(run, [data.dataset])
     at = [update for update in s.variance_at if update <= s.updates]
-    cells = [cell for cell in figure_cells(s) if isinstance(cell, Along)]
+    cells = list(along_cells(s))
     title = "Variance along training"
     with one_thread(), Progress(len(cells) * len(at), title, unit="point") as progress:
         for cell in cells:

@@ -18,7 +18,8 @@ from nvil_repro.evaluation.gradient_variance import gradient_variance, settled_s
 from nvil_repro.learning.nvil import stack_ingredients
 from nvil_repro.models.belief_net import belief_net
 from nvil_repro.reproduction import belief_nets
-from nvil_repro.reproduction.cells import Panel, expected_hashes, panel_seeds
+from nvil_repro.reproduction.cells import Curves, Panel, curve_cells, expected_hashes
+from nvil_repro.reproduction.naming import SEARCH
 from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.results import Row, write_results
@@ -168,46 +169,81 @@ def tuned(run: Run) -> Run:
     )
 
 
-def test_rows_of_a_panel_and_of_variances_are_kept_and_only_the_rest_is_trained(
+def test_rows_of_curves_and_of_variances_are_kept_and_only_the_rest_is_trained(
     run: Run, data: MnistSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made apart, say on a GPU, they are those of the whole figure; another setting makes them others."""
-    made = replace(run, settings=replace(run.settings, networks=((3,),)), results_dir=tmp_path / "there")
+    """Made apart, say on a GPU, they are those of the whole figure, seed by seed; another setting makes them others."""
+    one = replace(run.settings, networks=((3,),), seeds=(0,))
+    made = replace(run, settings=one, results_dir=tmp_path / "there")
     there = [*belief_nets.panel_rows(made, belief_nets.train_panels(made, data), data)]
     there += variance_along(made, data)
     write_results(tmp_path / "variance_reduction.csv", there)
     trained = []
     train = belief_nets.train
     monkeypatch.setattr(
-        belief_nets, "train", lambda s, *rest, **k: trained.append(s.layers) or train(s, *rest, **k)
+        belief_nets,
+        "train",
+        lambda s, *rest, **k: trained.append((s.layers, s.seeds)) or train(s, *rest, **k),
     )
     here = replace(run, keep=tmp_path, results_dir=tmp_path / "here")
     results = belief_nets.train_panels(here, data)
+    assert trained == [((3,), (1,)), ((3, 2), (0, 1))]
     assert results.keys() == {Panel((3,), "quick"), Panel((3, 2), "quick")}
-    assert (results[Panel((3,), "quick")], trained) == (None, [(3, 2)])
     rows = [*belief_nets.panel_rows(here, results, data), *variance_along(here, data)]
-    assert [row for row in rows if row.dims == "3"] == there
+    assert [row for row in rows if row.dims == "3" and row.seed == 0] == there
     assert {row.settings_hash for row in rows} == expected_hashes(here.experiment, here.settings)
     assert len({row.settings_hash for row in there}) == 2  # a panel's do not depend on `variance_at`
+    whole = belief_nets.panel_rows(run, belief_nets.train_panels(run, data), data)
+    assert {_value(row) for row in whole} < {_value(row) for row in rows}
+    write_results(tmp_path / "variance_reduction.csv", rows)
+    assert belief_nets.train_panels(here, data) == {}
+    assert sorted(belief_nets.panel_rows(here, {}, data)) == sorted(row for row in rows if not _along(row))
     longer = replace(here, settings=replace(here.settings, updates=30), results_dir=tmp_path / "longer")
-    assert None not in belief_nets.train_panels(longer, data).values()
+    assert belief_nets.train_panels(longer, data).keys() == set(results)
+
+
+def _along(row: Row) -> bool:
+    return row.metric.startswith("layer_")
+
+
+def _value(row: Row) -> tuple[Any, ...]:
+    return (row.dims, row.variant, row.seed, row.metric, row.split, row.updates, row.value, row.settings_hash)
+
+
+def test_the_rates_of_tuned_curves_are_those_of_the_first_seeds_search(run: Run) -> None:
+    def hashes(protocol: str, seeds: tuple[int, ...]) -> set[str]:
+        settings = replace(run.settings, protocols=(protocol,), networks=((3,),), seeds=seeds)
+        return expected_hashes(run.experiment, settings)
+
+    assert len(hashes("tuned", (0, 1)) & hashes("tuned", (0, 2))) == 1
+    assert hashes("tuned", (0,)) < hashes("tuned", (0, 1))
+    assert not hashes("tuned", (0, 1)) & hashes("tuned", (1,))
+    assert hashes("quick", (1,)) & hashes("quick", (0, 1))  # control: elsewhere seeds are on their own
+
+
+def test_rows_of_the_search_are_kept_with_the_first_seed(run: Run, data: MnistSplits, tmp_path: Path) -> None:
+    both = tuned(replace(run, results_dir=tmp_path / "there"))
+    first = replace(both, settings=replace(both.settings, seeds=(0,)))
+    rows = belief_nets.panel_rows(first, belief_nets.train_panels(first, data), data)
+    write_results(tmp_path / "variance_reduction.csv", rows)
+    both = replace(both, keep=tmp_path)
+    more = belief_nets.panel_rows(both, belief_nets.train_panels(both, data), data)
+    searches = [[row for row in some if row.metric == SEARCH] for some in (rows, more)]
+    assert searches[0] == searches[1] != []
 
 
 def test_a_panel_may_have_the_first_seed_alone(run: Run, data: MnistSplits) -> None:
     def seeds(*few: str) -> list[tuple[int, ...]]:
-        return [panel_seeds(replace(run.settings, one_seed=few), p) for p in (one, two)]
+        cells = list(curve_cells(replace(run.settings, one_seed=few)))
+        assert len({cell.panel for cell in cells}) == 2
+        return [tuple(cell.seed for cell in cells if cell.layers == layers) for layers in ((3,), (3, 2))]
 
-    one, two = Panel((3,), "quick"), Panel((3, 2), "quick")
     assert seeds() == [(0, 1), (0, 1)]
     assert seeds("SBN 3", "SBN 2-3 literal") == seeds("SBN 3 quick") == [(0,), (0, 1)]
     assert seeds("quick") == [(0,), (0,)]
-    alone = replace(run, settings=replace(run.settings, networks=((3,),), seeds=(0,)))
-    part = replace(run, settings=replace(run.settings, one_seed=("SBN 3",)))
-    assert expected_hashes(alone.experiment, alone.settings) < expected_hashes(part.experiment, part.settings)
-    result = belief_nets.train_panels(replace(part, settings=replace(part.settings, networks=((3,),))), data)[
-        one
-    ]
-    assert result is not None
+    part = replace(run, settings=replace(run.settings, one_seed=("SBN 3",), networks=((3,),)))
+    assert list(curve_cells(part.settings)) == [Curves((3,), "quick", 0)]
+    result = belief_nets.train_panels(part, data)[Panel((3,), "quick")]
     assert {each.seed for each in belief_nets.replicas(result)} == {0}
     for name in ("SBN", "tune", "SBN 3-", "fDARN 3", "SBN 3 quick "):
         with pytest.raises(ParameterError, match="one_seed"):

@@ -46,17 +46,24 @@ def test_committed_rows_are_those_of_the_profile_and_say_where_they_were_made(tm
 
 
 def test_a_settings_hash_is_of_one_net() -> None:
-    """Of tables, whose rows each say the settings of their cell, and of a panel of Figure 1, or of the variances beside
-    it; elsewhere one hash is of the whole run.
+    """Of tables, whose rows each say the settings of their cell, and of a seed's curves in a panel of Figure 1, or of
+    the variances beside it; elsewhere one hash is of the whole run.
     """
     nets: dict[str, set[Any]] = {}
     for row in COMMITTED:
         if cells_of(EXPERIMENTS[row.experiment].profiles["paper"]):
             trained_by = row.variant if row.variant in INFERENCE else row.method
-            part = (
-                (row.metric.startswith("layer_"),) if row.experiment == "variance_reduction" else (row.seed,)
+            along = row.experiment == "variance_reduction" and row.metric.startswith("layer_")
+            net = (
+                row.experiment,
+                row.dataset,
+                row.model,
+                row.dims,
+                trained_by,
+                row.protocol,
+                row.seed,
+                along,
             )
-            net = (row.experiment, row.dataset, row.model, row.dims, trained_by, row.protocol, *part)
             nets.setdefault(row.settings_hash, set()).add(net)
     assert {len(named) for named in nets.values()} == {1}
     assert len(set.union(*nets.values())) == len(nets)
