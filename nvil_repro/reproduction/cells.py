@@ -154,7 +154,7 @@ def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
 
 def _figure_hash(experiment: Experiment, s: VarianceReduction, cell: Curves | Along) -> str:
     without = ["one_seed"]
-    seeds = (cell.seed,)
+    seeds: tuple[int, ...] = (cell.seed,)
     if isinstance(cell, Along):
         without += ["factors", "search_updates", "eval_every", "bound_samples", "test_cases"]
     elif cell.protocol != TUNED:
