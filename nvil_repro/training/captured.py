@@ -36,15 +36,7 @@ class Captured:
         self.addresses = _addresses(state)
         arguments = (state, *self.inputs, self.t, self.update, self.bounds)
         before = clone(arguments)
-        limits = {"recompile_limit": _KINDS, "accumulated_recompile_limit": _KINDS}
-        with torch.cuda.stream(_beside()), torch._dynamo.config.patch(limits):
-            for _ in range(_WARM_UPS):
-                self.t.zero_()
-                step(*arguments)
-        torch.cuda.synchronize()
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            step(*arguments)
+        self.again = capture(lambda: step(*arguments), self.t.zero_, like.device)
         _copy(arguments, before)
 
     def fits(self, state: Any, plan: Any, x: Tensor, uniforms: Sequence[Tensor]) -> bool:
@@ -65,8 +57,27 @@ class Captured:
         self.t.zero_()
         self.update.fill_(first_update)
         for _ in range(steps):
-            self.graph.replay()
+            self.again()
         return self.bounds[:steps].clone()
+
+
+def capture(
+    once: Callable[[], None], rewind: Callable[[], object], device: torch.device
+) -> Callable[[], None]:
+    """Runs on a GPU again what `once` runs there, on the same tensors, all of it at once; `rewind` is called before
+    each warm-up.
+    """
+    limits = {"recompile_limit": _KINDS, "accumulated_recompile_limit": _KINDS}
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.device(device):
+        with torch.cuda.stream(_beside()), torch._dynamo.config.patch(limits):
+            for _ in range(_WARM_UPS):
+                rewind()
+                once()
+        torch.cuda.synchronize()
+        with torch.cuda.graph(graph):
+            once()
+    return graph.replay
 
 
 _CAPTURED: WeakIdKeyDictionary = WeakIdKeyDictionary()  # by the first tensor of a state
@@ -81,11 +92,10 @@ def advance_captured(
     `step(state, plan, x, uniforms, t, update, bounds)` runs update `update`, a 0-dim tensor, on minibatch `t`, a tensor
     [1], in place, writes row `t` of `bounds` and counts both up. It is captured anew for another state.
     """
-    with torch.cuda.device(state.net.prior.device):
-        captured = _CAPTURED.get(state.net.prior)
-        if captured is None or not captured.fits(state, plan, x, uniforms):
-            captured = _CAPTURED[state.net.prior] = Captured(step, state, plan, x, uniforms)
-        return captured.replay(plan, x, uniforms, first_update)
+    captured = _CAPTURED.get(state.net.prior)
+    if captured is None or not captured.fits(state, plan, x, uniforms):
+        captured = _CAPTURED[state.net.prior] = Captured(step, state, plan, x, uniforms)
+    return captured.replay(plan, x, uniforms, first_update)
 
 
 def _beside() -> torch.cuda.Stream:

@@ -13,13 +13,11 @@ import torch
 from nvil_repro.files import settings_hash
 from nvil_repro.learning.nvil import ALPHA, VARIANTS
 from nvil_repro.models.belief_net import SBN, Architecture
-from nvil_repro.training.advance import METHODS, default_engine
+from nvil_repro.training.advance import ENGINES, METHODS, default_engine
 from nvil_repro.training.method import Replica, Schedule
 from nvil_repro.training.optimisers import Optimiser
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-ENGINES = ("auto", "kernel", "torch")
-ON_GPU = "graph"
 
 
 class SettingsError(ValueError):
@@ -84,7 +82,7 @@ class TrainSettings:
         right = isinstance(self.architecture, Architecture)
         _expect(right, "architecture", self.architecture, "an Architecture", "write Architecture(prior=True)")
         _choice("dtype", self.dtype, tuple(DTYPES))
-        _choice("engine", self.engine, (*ENGINES, ON_GPU))
+        _choice("engine", self.engine, ("auto", *ENGINES))
         self._check_replicas()
         self._check_schedule()
         self._check_device()
@@ -157,9 +155,9 @@ class TrainSettings:
         except (RuntimeError, TypeError):
             kind = ""
         _expect(kind in ("cpu", "cuda"), "device", self.device, "cpu or cuda", "set device='cpu'")
-        fits = self.engine != ("kernel" if kind == "cuda" else ON_GPU)
+        fits = self.engine != ("kernel" if kind == "cuda" else "graph")
         _expect(fits, "engine", self.engine, f"another on {self.device}", "set engine='auto'")
-        triton = self.engine != ON_GPU or find_spec("triton") is not None
+        triton = self.engine != "graph" or find_spec("triton") is not None
         _expect(triton, "engine", self.engine, "Triton to be installed", "set engine='auto'")
 
     @property

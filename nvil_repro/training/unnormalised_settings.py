@@ -15,7 +15,7 @@ from nvil_repro.learning.pseudolikelihood import MOST
 from nvil_repro.training import likelihood
 from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.optimisers import Optimiser
-from nvil_repro.training.settings import ENGINES, SettingsError
+from nvil_repro.training.settings import SettingsError
 from nvil_repro.training.unnormalised_plan import PERSISTENT, RbmPlan
 
 CHAINS = ("naive", "cd", *PERSISTENT)  # negative phases by Markov chains
@@ -85,7 +85,10 @@ class UnnormalisedSettings(SeedSettings):
                 f'optimiser={self.optimiser!r}: expected an Optimiser without a centre; write Optimiser("adam"), '
                 "and centred=True for a centred machine"
             )
-        for name, allowed in (("criterion", (*LIKELIHOOD, *CRITERIA)), ("engine", ENGINES)):
+        for name, allowed in (
+            ("criterion", (*LIKELIHOOD, *CRITERIA)),
+            ("engine", ("auto", "kernel", "torch")),
+        ):
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
         for name, most in (("fast_decay", 1), ("offset_rate", 1), ("block", MOST)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from nvil_repro.learning.nvil import VARIANTS, signal_state, stack_ingredients
 from nvil_repro.models.belief_net import SBN, Architecture, belief_net
 from nvil_repro.streams import uniforms
 from nvil_repro.training import advance as training
+from nvil_repro.training import captured
 from nvil_repro.training.advance import (
     Plan,
     TrainState,
@@ -22,7 +25,7 @@ from nvil_repro.training.advance import (
     update_in_graph,
 )
 from nvil_repro.training.belief_nets import BeliefNets, train
-from nvil_repro.training.captured import Captured
+from nvil_repro.training.captured import Captured, advance_captured
 from nvil_repro.training.optimisers import Optimiser, Rates, moments
 from nvil_repro.trees import clone, leaves
 from tests.training.promises import StopHereError, interrupt
@@ -118,33 +121,62 @@ def test_engines_are_of_their_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (training.default_engine("cuda"), training.default_engine("cpu")) == ("graph", "torch")
 
 
-@GPU
-@pytest.mark.parametrize(("layers", "rule", "method", "architecture"), KINDS, ids=str)
-def test_a_graph_does_what_the_torch_engine_does(
-    layers: tuple[int, ...], rule: Optimiser, method: str, architecture: Architecture
+def chunks_as_the_torch_engine(
+    layers: tuple[int, ...], rule: Optimiser, method: str, architecture: Architecture, device: str
 ) -> None:
     """Chunk after chunk, a shorter one among them, at rates that fall, after another state of the same kind."""
     expected, plan = start(layers, rule, method, architecture)
-    other, state, there = clone(expected, "cuda"), clone(expected, "cuda"), clone(plan, "cuda")
+    other, state, there = clone(expected, device), clone(expected, device), clone(plan, device)
+    engine = (
+        partial(advance, engine="graph") if device == "cuda" else partial(advance_captured, update_in_graph)
+    )
     x, draws = chunk(layers, 9)
-    advance(other, there, x.cuda(), [u.cuda() for u in draws], 0, engine="graph")
-    update = 0
+    engine(other, there, x.to(device), [u.to(device) for u in draws], 0)
+    left, update = clone(other, "cpu"), 3  # as if resumed
     for index, steps in enumerate((UPDATES, UPDATES, 5, UPDATES)):
         x, draws = chunk(layers, index)
         x, draws = x[:, :steps], [u[:, :steps] for u in draws]
         falling = [Rates(*(rate * 0.5**index for rate in p.rates)) for p in (plan, there)]
         reference = advance_batched(expected, plan._replace(rates=falling[0]), x, draws, update)
-        bounds = advance(
-            state,
-            there._replace(rates=falling[1]),
-            x.cuda(),
-            [u.cuda() for u in draws],
-            update,
-            engine="graph",
-        )
+        on_it = (x.to(device), [u.to(device) for u in draws])
+        bounds = engine(state, there._replace(rates=falling[1]), *on_it, update)
         update += steps
         close((state, bounds), (expected, reference))
-    assert not torch.equal(other.net.prior, state.net.prior)  # control: it was left alone
+    close(other, left)
+    assert not torch.equal(left.net.prior, expected.net.prior)  # control: it is another one
+
+
+@GPU
+@pytest.mark.parametrize(("layers", "rule", "method", "architecture"), KINDS, ids=str)
+def test_a_graph_does_what_the_torch_engine_does(
+    layers: tuple[int, ...], rule: Optimiser, method: str, architecture: Architecture
+) -> None:
+    chunks_as_the_torch_engine(layers, rule, method, architecture, "cuda")
+
+
+@pytest.mark.parametrize(("layers", "rule", "method", "architecture"), KINDS, ids=str)
+def test_replays_do_what_the_torch_engine_does(
+    layers: tuple[int, ...],
+    rule: Optimiser,
+    method: str,
+    architecture: Architecture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Everywhere: all but the graph itself, in whose place the update is called, warmed up likewise."""
+    made = []
+
+    def called(
+        once: Callable[[], None], rewind: Callable[[], object], device: torch.device
+    ) -> Callable[[], None]:
+        made.append(device.type)
+        for _ in range(3):
+            rewind()
+            once()
+        return once
+
+    monkeypatch.setattr(captured, "capture", called)
+    chunks_as_the_torch_engine(layers, rule, method, architecture, "cpu")
+    assert made == ["cpu", "cpu"]  # once a state
 
 
 @GPU
