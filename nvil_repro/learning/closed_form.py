@@ -38,8 +38,7 @@ def nvil_gradients(
     """
     below = belief_net.inputs(net, x, h)
     q_logits, p_logits = q_logits or belief_net.q_logits(net, x, h), belief_net.p_logits(net, x, h)
-    q_terms = torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(q_logits, h, strict=True)])
-    p_terms = belief_net.log_p_given(p_logits, x, h, visible)
+    q_terms, p_terms = belief_net.log_q_given(q_logits, h), belief_net.log_p_given(p_logits, x, h, visible)
     if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
         raise ValueError(
             "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"

@@ -16,12 +16,17 @@ from nvil_repro.models.belief_net import BeliefNet, p_logits, q_logits
 
 
 def wake_sleep_gradients(
-    net: BeliefNet, x: Tensor, h: Sequence[Tensor], dream: Sequence[Tensor]
+    net: BeliefNet,
+    x: Tensor,
+    h: Sequence[Tensor],
+    dream: Sequence[Tensor],
+    logits: Sequence[Tensor] | None = None,
 ) -> BeliefNet:
     """Ascent directions summed over x [R or 1, B, D] with bits h^i [R, B, H_i], and over dreams (x, h^1..h^L) of P.
+    `logits` are `p_logits(net, x, h)`, if at hand.
 
     A `BeliefNet` of gradients; its centre is zero and it has no baselines.
     """
     imagined, *causes = dream
     recognition = inference_gradient(net, imagined, causes, q_logits(net, imagined, causes))
-    return model_gradient(net, x, h, p_logits(net, x, h))._replace(recognition=recognition)
+    return model_gradient(net, x, h, logits or p_logits(net, x, h))._replace(recognition=recognition)

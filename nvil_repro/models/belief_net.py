@@ -159,7 +159,12 @@ def p_logits(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> list[Tensor]:
 
 def log_q_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor]) -> Tensor:
     """log Q(h^i | h^{i-1}) in nats: [L, R, B]."""
-    return torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(q_logits(net, x, h), h, strict=True)])
+    return log_q_given(q_logits(net, x, h), h)
+
+
+def log_q_given(logits: Sequence[Tensor], h: Sequence[Tensor]) -> Tensor:
+    """`log_q_terms` from `q_logits`."""
+    return torch.stack([bernoulli.log_prob(a, bits) for a, bits in zip(logits, h, strict=True)])
 
 
 def log_p_terms(net: BeliefNet, x: Tensor, h: Sequence[Tensor], visible: Visible = bernoulli) -> Tensor:

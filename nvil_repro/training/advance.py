@@ -14,7 +14,8 @@ from torch import Tensor
 from nvil_repro.learning.closed_form import nvil_gradients
 from nvil_repro.learning.nvil import ALPHA, Ingredients, SignalState
 from nvil_repro.learning.wake_sleep import wake_sleep_gradients
-from nvil_repro.models.belief_net import BeliefNet, draw_q, log_weight, sample_p
+from nvil_repro.models import belief_net, bernoulli
+from nvil_repro.models.belief_net import BeliefNet, draw_q, sample_p
 from nvil_repro.training.optimisers import Optimiser, Rates, ascend
 from nvil_repro.trees import view
 
@@ -202,8 +203,10 @@ def update_batched(
         state.signals.variance.copy_(signals.state.variance)
         bound = signals.raw[0].mean(-1)
     else:
-        gradients = wake_sleep_gradients(net, batch, h, sample_p(net, u[layers:]))
-        bound = log_weight(net, batch, h).mean(-1)
+        p_logits = belief_net.p_logits(net, batch, h)
+        gradients = wake_sleep_gradients(net, batch, h, sample_p(net, u[layers:]), p_logits)
+        p_terms = belief_net.log_p_given(p_logits, batch, h, bernoulli)
+        bound = (p_terms.sum(0) - belief_net.log_q_given(q_logits, h).sum(0)).mean(-1)
     ascend(net, gradients, state.moments, plan.optimiser, plan.rates, update)
     return bound
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from nvil_repro.data.counts import Counts
 from nvil_repro.learning.closed_form import nvil_gradients
 from nvil_repro.models import multinomial
-from nvil_repro.models.belief_net import sample_q
+from nvil_repro.models.belief_net import draw_q
 from nvil_repro.training.advance import (
     Plan,
     TrainState,
@@ -74,9 +74,9 @@ def _advance_torch(
     for t in range(cases.shape[1]):
         documents = train.take(cases[plan.group[0], t].numpy())
         x = torch.from_numpy(documents.dense()).to(net.prior.dtype)[None]
-        h = sample_q(net, x, [part[plan.group, t] for part in uniforms])
+        h, q_logits = draw_q(net, x, [part[plan.group, t] for part in uniforms])
         gradients, signals = nvil_gradients(
-            net, x, h, state.signals, plan.ingredients, plan.alpha, multinomial
+            net, x, h, state.signals, plan.ingredients, plan.alpha, multinomial, q_logits
         )
         state.signals.mean.copy_(signals.state.mean)
         state.signals.variance.copy_(signals.state.variance)
