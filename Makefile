@@ -48,7 +48,7 @@ lab: setup  ## open the notebooks in JupyterLab
 bench: setup  ## measure the speed against Pyro, eager autograd and the matrix products alone
 	@$(BIN)/nvil-repro bench
 
-readme: setup  ## write the README's tables again from results/paper
+readme: setup  ## write the README's tables again from results/paper, and the text of its notebooks from notebooks/
 	@$(BIN)/python -m nvil_repro.reproduction.readme
 
 lint: setup  ## check style, formatting, types, and that notebooks are stripped

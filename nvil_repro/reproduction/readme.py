@@ -16,6 +16,7 @@ from nvil_repro.reproduction import (
     table_views,
 )
 from nvil_repro.reproduction.belief_nets import final_bounds
+from nvil_repro.reproduction.executed_text import renew_text
 from nvil_repro.reproduction.presentation import number
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.project import project_root, results_folder
@@ -164,10 +165,12 @@ def paper_section(root: Path) -> str:
 
 
 def main() -> None:
-    """Write the README's tables again."""
+    """Write the README's tables and the text of the committed notebooks again."""
     root = project_root()
     path = root / "README.md"
     write_atomic(path, renewed(path.read_text(encoding="utf-8"), paper_section(root)))
+    for executed in sorted((results_folder(root, "paper") / "notebooks").glob("*.ipynb")):
+        renew_text(executed, root / "notebooks" / executed.name)
 
 
 if __name__ == "__main__":
