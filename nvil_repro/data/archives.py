@@ -38,7 +38,7 @@ def read_tar(raw: bytes, limit: int = MAXIMUM_BYTES) -> dict[str, bytes]:
     try:
         with tarfile.open(fileobj=io.BytesIO(_decompress(raw, limit)), mode="r:") as archive:
             for member in archive:
-                _check(member)
+                _check(member, limit)
                 if member.isfile():
                     file = archive.extractfile(member)
                     assert file is not None
@@ -48,7 +48,7 @@ def read_tar(raw: bytes, limit: int = MAXIMUM_BYTES) -> dict[str, bytes]:
     return contents
 
 
-def _check(member: tarfile.TarInfo) -> None:
+def _check(member: tarfile.TarInfo, limit: int) -> None:
     """Refuse a member that would be dangerous to extract, though we never do: no honest archive has one."""
     targets = [member.linkname] if member.islnk() or member.issym() else []
     for name in (member.name, *targets):
@@ -59,6 +59,10 @@ def _check(member: tarfile.TarInfo) -> None:
     if not (member.isfile() or member.isdir() or targets):
         raise FormatError(
             f"the archive's member {member.name!r} is no file, folder or link; get another copy"
+        )
+    if member.issparse() or member.size > limit:  # a sparse one is larger unpacked than in the archive
+        raise FormatError(
+            f"the archive's member {member.name!r} is sparse or has more than {limit:,} bytes; get another copy"
         )
 
 

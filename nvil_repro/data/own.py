@@ -37,8 +37,11 @@ def corpus_from_folder(
     test: a share of the documents, the same random ones on every machine; or a folder of test documents.
     words: the size of the vocabulary; by default 2,000, or as many as there are. log_rounded: see `load_corpus`.
     dataset: what result rows call the corpus; the folder's name by default.
-    Errors: `ValueError` naming the folder, or the file and byte that is not of the encoding.
+    Errors: `ValueError` naming the folder, or the file and byte that is not of the encoding; if one of the two folders
+    is in the other.
     """
+    if isinstance(test, (str, Path)):
+        _check_apart(Path(path).resolve(), Path(test).resolve())
     train = _read_folder(Path(path), encoding)
     if isinstance(test, (str, Path)):
         counted = count_words(train, _read_folder(Path(test), encoding))
@@ -86,6 +89,13 @@ def corpus_from_matrix(
         raise ValueError(f"size={size} chooses among stems: it needs preprocess=True")
     counted = counted.log_rounded() if log_rounded else counted
     return hold_out(counted, dataset, seed=seed, validation=validation)
+
+
+def _check_apart(train: Path, test: Path) -> None:
+    if train in (test, *test.parents) or test in train.parents:
+        raise ValueError(
+            f"{test} and {train}: one is in the other, so documents would be in both; move it out"
+        )
 
 
 def _read_folder(folder: Path, encoding: str) -> list[list[str]]:

@@ -36,6 +36,14 @@ def check_chains(chains: int) -> None:
         raise ValueError(f"{chains} chain: expected at least 2, or there is no interval")
 
 
+def relative_sd(ess: float, samples: float) -> float:
+    """Of Z by a mean of weights, relative to it: sqrt(sum_k (w_k - mean w)^2) / sum_k w_k.
+
+    Of its variance equation 18.46 prints Z_0 where Z_0^2 stands, and Z for mean w; that agrees only where Z_0 = 1.
+    """
+    return math.sqrt(max(0.0, 1 / ess - 1 / samples))
+
+
 def of_weights(
     method: str, log_z0: Tensor, log_weights: Tensor, *, falling: bool = False
 ) -> PartitionEstimate:

@@ -39,10 +39,7 @@ def nvil_gradients(
     below = belief_net.inputs(net, x, h)
     q_logits, p_logits = q_logits or belief_net.q_logits(net, x, h), belief_net.p_logits(net, x, h)
     q_terms, p_terms = belief_net.log_q_given(q_logits, h), belief_net.log_p_given(p_logits, x, h, visible)
-    if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
-        raise ValueError(
-            "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"
-        )
+    check_baselines(net, ingredients)
     units = [baseline.units(inp) for baseline, inp in zip(net.baselines, below, strict=False)]
     idbs = [baseline.of_units(hidden) for baseline, hidden in zip(net.baselines, units, strict=True)]
     values = torch.stack(idbs) if idbs else torch.zeros_like(q_terms)
@@ -56,6 +53,14 @@ def nvil_gradients(
         baselines=tuple(_baseline(*parts) for parts in baselines),
     )
     return gradients, signals
+
+
+def check_baselines(net: BeliefNet, ingredients: Ingredients) -> None:
+    """Errors: `ValueError` if the input-dependent baseline is on in a net without baselines."""
+    if not net.baselines and bool(torch.as_tensor(ingredients.input_baseline).any()):
+        raise ValueError(
+            "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"
+        )
 
 
 def model_gradient(

@@ -54,6 +54,11 @@ def nvil_minibatch(
         raise ValueError(f"x and h must hold equally many cases, got {[len(b) for b in batch]}")
     v, *hidden = (b.to(net.prior)[None] for b in batch)
     state = state or signal_state(len(h), dtype=net.prior.dtype)
+    if any(part.shape != (len(h),) for part in state):
+        found = [list(part.shape) for part in state]
+        raise ValueError(
+            f"state holds {found}: expected a number for each of {len(h)} layers; see signal_state"
+        )
     rows = SignalState(state.mean[:, None], state.variance[:, None])
     ingredients = ingredients or Ingredients(input_baseline=bool(net.baselines))
     gradients, signals = nvil_gradients(net, v, hidden, rows, ingredients, alpha)

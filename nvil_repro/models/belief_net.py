@@ -245,8 +245,11 @@ def parameters(net: BeliefNet) -> Iterator[tuple[str, Tensor]]:
 def with_parameters(net: BeliefNet, tensors: Iterable[Tensor]) -> BeliefNet:
     """The net with other tensors of the same shapes for its parameters, in the order of `parameters(net)`.
 
-    Errors: `ValueError` if there are more, `StopIteration` if there are fewer.
+    Errors: `ValueError` if they are not as many.
     """
+    tensors, expected = list(tensors), len(list(parameters(net)))
+    if len(tensors) != expected:
+        raise ValueError(f"{len(tensors)} tensors for a net of {expected} parameters")
     given = iter(tensors)
 
     def taken(part: tuple[Tensor, ...]) -> Iterator[Tensor]:
@@ -259,6 +262,4 @@ def with_parameters(net: BeliefNet, tensors: Iterable[Tensor]) -> BeliefNet:
     baselines = tuple(
         Baseline(*(Linear(*taken(linear)) for linear in baseline)) for baseline in net.baselines
     )
-    if next(given, None) is not None:
-        raise ValueError("more tensors than the net has parameters")
     return BeliefNet(net.centre, prior, generative, recognition, baselines, prior_lateral)

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     import pandas
 
 Result = TrainResult[TrainState]
+Search = dict[
+    str, dict[float, float]
+]  # by variant and factor of the literal rates: the validation bound, nats
 
 _SHARED = ("variant", "seed", "updates", "split", "value", "n", "seconds", "note")  # by history and rows
 
@@ -63,23 +66,27 @@ def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result]:
     for cell in cells:
         if cell not in kept:
             seeds.setdefault(cell.panel, []).append(cell.seed)
-    return {panel: _train_panel(run, panel, missing, data) for panel, missing in seeds.items()}
+    results = {}
+    for panel, missing in seeds.items():
+        searched = search_in(kept.get(Curves(*panel, run.settings.seeds[0]), []))
+        results[panel] = _train_panel(run, panel, missing, searched, data)
+    return results
 
 
-def _train_panel(run: Run, panel: Panel, seeds: Sequence[int], data: MnistSplits) -> Result:
+def _train_panel(run: Run, panel: Panel, seeds: Sequence[int], searched: Search, data: MnistSplits) -> Result:
     changes: dict[str, Any] = {"variants": run.settings.variants, "seeds": tuple(seeds)}
     if panel.protocol == TUNED:
-        changes["rate_scale"] = best_factors(search(run, panel.layers, data))
+        changes["rate_scale"] = best_factors(searched or search(run, panel.layers, data))
     settings = train_settings(run, panel.layers, PROTOCOLS[panel.protocol], **changes)
     return _train(run, f"SBN {dims_label(panel.layers)}, {panel.protocol}", settings, data)
 
 
-def best_factors(found: Mapping[str, Mapping[float, float]]) -> dict[str, float]:
+def best_factors(found: Search) -> dict[str, float]:
     """Each variant's best factor in a `search`."""
     return {variant: max(by, key=by.__getitem__) for variant, by in found.items()}
 
 
-def search(run: Run, layers: Sequence[int], data: MnistSplits) -> dict[str, dict[float, float]]:
+def search(run: Run, layers: Sequence[int], data: MnistSplits) -> Search:
     """The validation bound of each variant at each factor of the literal rates, nats, after `search_updates`.
 
     Of the first seed; minus infinity where training diverged.
@@ -124,26 +131,39 @@ def panel_rows(run: Run, results: Mapping[Panel, Result], data: MnistSplits) -> 
             for cell in curve_cells(run.settings):
                 rows += kept.get(cell, []) if cell.panel == panel else []
             if panel in results:
-                rows += history_rows(run, results[panel], data.dataset, *panel)
-                rows += bound_rows(run, results[panel], data, *panel)
-                rows += variance_rows(run, results[panel], data, *panel)
-                rows += (
-                    search_rows(run, panel, data) if Curves(*panel, run.settings.seeds[0]) not in kept else []
-                )
+                rows += _measured(run, panel, results[panel], data)
             progress.step(1)
             progress.report(f"SBN {dims_label(panel.layers)}, {panel.protocol}")
     return rows
 
 
+def _measured(run: Run, panel: Panel, result: Result, data: MnistSplits) -> Iterator[Row]:
+    yield from history_rows(run, result, data.dataset, *panel)
+    yield from bound_rows(run, result, data, *panel)
+    yield from variance_rows(run, result, data, *panel)
+    first = run.settings.seeds[0]
+    if panel.protocol == TUNED and first in {each.seed for each in replicas(result)}:
+        yield from search_rows(run, panel, data)
+
+
 def search_rows(run: Run, panel: Panel, data: MnistSplits) -> Iterator[Row]:
     """What `search` found, from its finished runs: metric `SEARCH`, the note says the factor."""
     s, row = run.settings, _rows_of(run, data.dataset, *panel)
-    found = search(run, panel.layers, data) if panel.protocol == TUNED else {}
-    for variant, by in found.items():
+    for variant, by in search(run, panel.layers, data).items():
         for factor, value in by.items():
             note = f"rates x {factor:g}" + ", diverged" * math.isinf(value)
             common = {"seed": s.seeds[0], "updates": s.search_updates, "split": "valid"}
             yield row(variant=variant, metric=SEARCH, value=value, note=note, **common)
+
+
+def search_in(rows: Iterable[Row]) -> Search:
+    """The `search` that `search_rows` wrote down; empty without one."""
+    found: Search = {}
+    for row in rows:
+        if row.metric == SEARCH:
+            factor = float(row.note.split(",")[0].removeprefix("rates x "))
+            found.setdefault(row.variant, {})[factor] = -math.inf if math.isnan(row.value) else row.value
+    return found
 
 
 def history_rows(
@@ -243,10 +263,13 @@ def replicas(result: Result) -> list[Replica]:
 
 
 def final_bounds(rows: Iterable[Row]) -> pandas.DataFrame:
-    """The validation bound at the end, variants down, a column a protocol and network: mean over seeds, nats."""
+    """The validation bound at the end, variants down, a column a protocol and network: mean over seeds, nats, NaN where
+    one diverged.
+    """
     return _last(rows).pivot_table(
-        index="variant", columns=["protocol", "dims"], values="value", sort=False, dropna=False
-    )
+        index="variant", columns=["protocol", "dims"], values="value", sort=False, dropna=False,
+        aggfunc=lambda values: values.mean(skipna=False),
+    )  # fmt: skip
 
 
 def variance_table(rows: Iterable[Row]) -> pandas.DataFrame:
@@ -261,18 +284,27 @@ def search_table(rows: Iterable[Row]) -> pandas.DataFrame:
     """The search of "tuned": validation bounds, nats, networks and variants down, factors of the literal rates across,
     the last column the best one, and whether it is the smallest or largest tried. Empty without "tuned".
     """
-    table = frame(row for row in rows if row.metric == SEARCH)
-    table["factor"] = table["note"].str.extract(r"x ([^ ,]+)")[0].astype(float)
-    table = table.pivot_table(
-        index=["dims", "variant"], columns="factor", values="value", sort=False, dropna=False
-    )
-    if not table.empty:
-        best, ends = (
-            table.idxmax(axis="columns"),
-            {min(table): ", smallest tried", max(table): ", largest tried"},
-        )
-        table["best"] = [f"{factor:g}{ends.get(factor, '')}" for factor in best]
-    return table
+    import pandas
+
+    searched = [row for row in rows if row.metric == SEARCH]
+    found = {
+        (dims, variant): by
+        for dims in dict.fromkeys(row.dims for row in searched)
+        for variant, by in search_in(row for row in searched if row.dims == dims).items()
+    }
+    factors = sorted({factor for by in found.values() for factor in by})
+    index = pandas.MultiIndex.from_tuples(found, names=["dims", "variant"]) if found else None
+    table = pandas.DataFrame(list(found.values()), index, factors, dtype=float)
+    if found:
+        table["best"] = [_best(by) for by in found.values()]
+    return table.replace(-math.inf, math.nan)
+
+
+def _best(by: Mapping[float, float]) -> str:
+    best = max(by, key=by.__getitem__)
+    if math.isinf(by[best]):
+        return "all diverged"
+    return f"{best:g}" + ", smallest tried" * (best == min(by)) + ", largest tried" * (best == max(by))
 
 
 def paper_order(rows: Iterable[Row]) -> pandas.DataFrame:

@@ -21,7 +21,7 @@ from nvil_repro.reproduction.measurements import (
 from nvil_repro.reproduction.naming import parse_model
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import AUTOREGRESSIVE, NVIL, PROTOCOLS, WAKE_SLEEP
-from nvil_repro.reproduction.results import Row, result_row
+from nvil_repro.reproduction.results import Row, curve_rows, result_row
 from nvil_repro.reproduction.runs import LIKELIHOOD, protocol_settings, run_folder
 from nvil_repro.training.mixture import MixtureSettings
 from nvil_repro.training.nade import NadeSettings
@@ -106,11 +106,7 @@ def table_rows(run: Run, nets: Mapping[Cell, Measured | None], data: MnistSplits
             continue
         result, test = measured
         row = _rows_of(run, cell, data.dataset)
-        for point in result.history:
-            if point["split"] == "valid":
-                shared = ("metric", "split", "value", "n", "updates", "seconds", "note")
-                stderr = None if math.isnan(point["stderr"]) else point["stderr"]
-                yield row(stderr=stderr, **{name: point[name] for name in shared})
+        yield from curve_rows(row, result.history)
         common: dict[str, Any] = {"split": "test", "updates": result.updates, "seconds": result.seconds}
         for metric, (value, stderr, n, note) in test.items():
             yield row(metric=metric, value=value, stderr=stderr, n=n, note=note, **common)

@@ -115,18 +115,23 @@ def _compare_one(number: Published, published: Sequence[Published], rows: Sequen
 
 
 def _rank(number: Published, own: Summary, published: Sequence[Published], rows: Sequence[Row]) -> Summary:
-    """The place of one variant's mean among those of all variants of its panel; a diverged one comes last."""
+    """The place of one variant's mean among those of all variants of its panel; a diverged seed makes it the last."""
     panel = [other for other in published if (other.table, other.measured) == (number.table, RANK)]
     matching = [[row for row in rows if other.matches(row)] for other in panel]
     if not all(matching):
         return own._replace(mean=None, stderr=None, notes=(f"needs all {len(panel)} variants",))
     if own.mean is None:
         return own
-    means = [summarise(group).mean for group in matching]
-    better = sum(mean is not None and mean > own.mean for mean in means)
+    means = {number: _worst_if_diverged(group) for number, group in zip(panel, matching, strict=True)}
+    better = sum(mean > means[number] for mean in means.values())
     return own._replace(
         mean=1.0 + better, stderr=None, notes=tuple(n for n in own.notes if "one seed" not in n)
     )
+
+
+def _worst_if_diverged(rows: Sequence[Row]) -> float:
+    mean = summarise(rows).mean
+    return mean if mean is not None and all(math.isfinite(row.value) for row in rows) else -math.inf
 
 
 def _length(profile: str) -> str:

@@ -20,7 +20,7 @@ from nvil_repro.evaluation.importance import random_part, whole_set_estimate
 from nvil_repro.learning.estimators import ESTIMATORS, PATHWISE, Nets
 from nvil_repro.learning.nvil import VARIANTS
 from nvil_repro.reproduction.notebook import Run
-from nvil_repro.reproduction.results import Row, result_row
+from nvil_repro.reproduction.results import Row, curve_rows, result_row
 from nvil_repro.reproduction.runs import run_folder
 from nvil_repro.streams import normals
 from nvil_repro.training.general import GeneralNets, GeneralSettings, GeneralState, train
@@ -98,22 +98,12 @@ def rows_of(run: Run, trained: Mapping[Cell, Trained], data: MnistSplits) -> lis
     with one_thread(), Progress(len(trained), "Measuring", unit="net") as progress:
         for cell, (result, nets) in trained.items():
             row = partial(_row, run, data.dataset, cell.model, seed=cell.seed)
-            rows += _curve(row, cell, result)
+            rows += curve_rows(partial(row, estimator=cell.estimator), result.history)
             rows += _test_rows(run, row, cell, result, nets, data)
             if cell.estimator == "full" and not result.diverged:
                 rows += _variance_rows(run, row, cell, result, nets, data)
             progress.step(1)
     return rows
-
-
-def _curve(row: Callable[..., Row], cell: Cell, result: TrainResult[GeneralState]) -> Iterator[Row]:
-    for point in result.history:
-        if point["split"] == "valid":
-            shared = {
-                name: point[name] for name in ("updates", "split", "metric", "value", "n", "seconds", "note")
-            }
-            stderr = None if math.isnan(point["stderr"]) else point["stderr"]
-            yield row(estimator=cell.estimator, stderr=stderr, **shared)
 
 
 def _test_rows(

@@ -21,6 +21,7 @@ from nvil_repro.evaluation.document_bounds import document_bounds, document_esti
 from nvil_repro.evaluation.documents import Scores, score_docnade, score_lda
 from nvil_repro.evaluation.importance import random_part
 from nvil_repro.evaluation.left_to_right import LeftToRight
+from nvil_repro.evaluation.partition_estimate import relative_sd
 from nvil_repro.evaluation.perplexity import Perplexity, carried_perplexity, perplexity
 from nvil_repro.evaluation.replicated_softmax import (
     Partition,
@@ -31,7 +32,6 @@ from nvil_repro.evaluation.replicated_softmax import (
 )
 from nvil_repro.files import settings_hash
 from nvil_repro.reproduction.measurements import Numbers
-from nvil_repro.reproduction.partition_views import relative_sd
 from nvil_repro.reproduction.provenance import code_hash
 from nvil_repro.training import docnade, document_nets, lda, replicated_softmax
 from nvil_repro.training.docnade import DocNadeSettings
@@ -40,6 +40,7 @@ from nvil_repro.training.lda import LdaSettings
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.replicated_softmax import ReplicatedSoftmaxSettings
 
+CODE = ("reproduction/document_systems.py",)  # and all that it imports
 SOFTMAX = 20  # costs a word as much as so many products
 USUAL = (0.1, 0.5, 0.9, 0.99)  # quantiles of the test lengths at which log Z is shown from both ends
 LOG_Z = "log_z"
@@ -85,7 +86,7 @@ class BeliefNetSystem:
     @property
     def name(self) -> str:
         sizes = (self.test_documents, self.bound_samples, self.importance_samples, self.importance_documents)
-        return _name(sizes, "evaluation/document_bounds.py", "evaluation/importance.py")
+        return _name(sizes)
 
     def train(self, data: Corpus, folder: Path, **options: Any) -> TrainResult[Any]:
         return document_nets.train(self.training, data, folder, **options)
@@ -118,7 +119,7 @@ class DocNadeSystem:
 
     @property
     def name(self) -> str:
-        return _name((self.test_documents, self.orders), "evaluation/documents.py")
+        return _name((self.test_documents, self.orders))
 
     def train(self, data: Corpus, folder: Path, **options: Any) -> TrainResult[Any]:
         return docnade.train(self.training, data, folder, **options)
@@ -149,7 +150,7 @@ class ReplicatedSoftmaxSystem:
 
     @property
     def name(self) -> str:
-        return _name((self.test_documents, self.chains, self.rungs), "evaluation/replicated_softmax.py")
+        return _name((self.test_documents, self.chains, self.rungs))
 
     def train(self, data: Corpus, folder: Path, **options: Any) -> TrainResult[Any]:
         return replicated_softmax.train(self.training, data, folder, **options)
@@ -199,7 +200,7 @@ class LdaSystem:
 
     @property
     def name(self) -> str:
-        return _name((self.test_documents, self.particles), "evaluation/documents.py")
+        return _name((self.test_documents, self.particles))
 
     def train(self, data: Corpus, folder: Path, **options: Any) -> TrainResult[Any]:
         return lda.train(self.training, data, folder, **options)
@@ -212,6 +213,6 @@ class LdaSystem:
 System = BeliefNetSystem | DocNadeSystem | ReplicatedSoftmaxSystem | LdaSystem
 
 
-def _name(effort: tuple[int, ...], *modules: str) -> str:
+def _name(effort: tuple[int, ...]) -> str:
     """Names sizes and code of a measurement."""
-    return settings_hash({"effort": effort, "code": code_hash(of=("evaluation/perplexity.py", *modules))})
+    return settings_hash({"effort": effort, "code": code_hash(of=CODE)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -35,7 +35,7 @@ from nvil_repro.reproduction.measurements import Measured, measured_file, train_
 from nvil_repro.reproduction.naming import UNIGRAM, parse_model
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import DOCUMENT_PROTOCOLS, NVIL
-from nvil_repro.reproduction.results import Row, result_row
+from nvil_repro.reproduction.results import Row, curve_rows, result_row
 from nvil_repro.reproduction.runs import run_folder
 from nvil_repro.streams import stream
 from nvil_repro.training.docnade import DocNadeSettings
@@ -197,7 +197,7 @@ def table_rows(
 
 def _system_rows(row: Callable[..., Row], cell: DocumentCell, measured: Measured) -> Iterator[Row]:
     result, test = measured
-    yield from _curve(row, result.history)
+    yield from curve_rows(row, result.history)
     common: dict[str, Any] = {"updates": result.updates, "seconds": result.seconds}
     yield from _test_rows(partial(row, **common), test)
     if not test:
@@ -214,14 +214,6 @@ def _rows_of(run: Run, cell: DocumentCell, dataset: str) -> Callable[..., Row]:
         seed=cell.seed, threads=None if cell.system == UNIGRAM else 1,
         settings_hash=cell_hash(run.experiment, run.settings, cell),
     )  # fmt: skip
-
-
-def _curve(row: Callable[..., Row], history: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
-    for point in history:
-        if point["split"] == "valid":
-            shared = ("metric", "split", "value", "n", "updates", "seconds", "note")
-            stderr = None if math.isnan(point["stderr"]) else point["stderr"]
-            yield row(stderr=stderr, **{name: point[name] for name in shared})
 
 
 def _test_rows(row: Callable[..., Row], test: Mapping[str, tuple[float, float, int, str]]) -> Iterator[Row]:

@@ -172,7 +172,11 @@ def variance_curves(rows: Sequence[Row]) -> Figure:
     from matplotlib.ticker import NullFormatter
 
     chosen = [
-        row for row in rows if row.metric.endswith("_gradient_variance") and row.metric.startswith("layer_")
+        row
+        for row in rows
+        if row.metric.endswith("_gradient_variance")
+        and row.metric.startswith("layer_")
+        and math.isfinite(row.value)
     ]
     _need(chosen, "gradient variance along training")
     table = frame(chosen)

@@ -21,6 +21,7 @@ from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.settings import TrainSettings
 from nvil_repro.training.threads import one_thread
 
+CODE = ("reproduction/measurements.py",)  # and all that it imports
 CASES = 60_000  # of a pass
 Numbers = dict[str, tuple[float, float, int, str]]  # metric: value and stderr in nats, cases, note
 
@@ -74,8 +75,7 @@ class Bounds:
     @property
     def name(self) -> str:
         sizes = (self.bound_samples, self.test_cases, self.importance_samples, self.importance_cases)
-        code = code_hash(of=("evaluation/importance.py", "data/mnist.py"))
-        return settings_hash({"sizes": sizes, "code": code})
+        return settings_hash({"sizes": sizes, "code": code_hash(of=CODE)})
 
     def train(self, data: MnistSplits, folder: Path, **options: Any) -> TrainResult[Any]:
         return belief_nets.train(self.training, data, folder, **options)
@@ -118,8 +118,7 @@ class Likelihood:
 
     @property
     def name(self) -> str:
-        code = code_hash(of=(self.module, "data/mnist.py"))
-        return settings_hash({"cases": self.test_cases, "code": code})
+        return settings_hash({"cases": self.test_cases, "code": code_hash(of=CODE)})
 
     def train(self, data: MnistSplits, folder: Path, **options: Any) -> TrainResult[Any]:
         if isinstance(self.training, mixture.MixtureSettings):
@@ -145,8 +144,8 @@ def train_and_measure(
 
     `options` are those of the module's `train`.
     """
+    path = folder / measured_file(measurement, last=last)  # named by the code as it is before a long training
     result = measurement.train(data, folder, **options)
-    path = folder / measured_file(measurement, last=last)
     if not path.is_file():
         with one_thread():
             net = result.final if last else result.best.net

@@ -20,6 +20,7 @@ from nvil_repro.reproduction.experiment import DEVICES, PROFILES, Experiment
 from nvil_repro.reproduction.profiles import known_experiment
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.protocols import PROTOCOLS, DocumentProtocol, Protocol
+from nvil_repro.reproduction.provenance import code_version
 from nvil_repro.reproduction.rules import Rule, one_of, rules_of
 from nvil_repro.reproduction.settings import BoundTable, DocumentTable, Quickstart, VarianceReduction
 
@@ -99,13 +100,17 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
     profile = _read("profile", _PROFILE, namespace["profile"])
     given = {name: namespace[name] for name in rules if namespace.get(name) is not None}
     changes = {name: _read(name, rules[name], value) for name, value in given.items()}
-    settings = replace(entry.profiles[profile], **changes)
+    try:
+        settings = replace(entry.profiles[profile], **changes)
+    except ValueError as error:  # of parameters that do not fit together
+        raise ParameterError(str(error)) from None
     label = profile if settings == entry.profiles[profile] else profile + CUSTOM
     keep = _kept_folder(namespace.get("keep"), entry)
     device = _known_device(namespace.get("device"))
     run = Run(entry, label, settings, _results_dir(namespace.get("results_dir"), label), keep, device)
     if "In" in namespace:
         namespace[_CHECKED] = len(namespace["In"])
+    code_version()  # now, so that rows name the code that trained, whatever is committed meanwhile
     return run
 
 

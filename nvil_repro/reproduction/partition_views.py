@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nvil_repro.evaluation.partition_estimate import relative_sd
 from nvil_repro.reproduction.partition_methods import AIS, EXACT, RAISE, REVERSE, UNIFORM, WEIGHTED
 from nvil_repro.reproduction.partition_questions import ladder_of
 from nvil_repro.reproduction.partition_results import MODEL, TRIALS
@@ -63,14 +64,6 @@ def longest_estimates(rows: Sequence[Row]) -> pandas.DataFrame:
             for method, ess, n in table[["variant", "effective_samples", "n"]].itertuples(index=False)
         ],
     )
-
-
-def relative_sd(ess: float, samples: float) -> float:
-    """Of Z by a mean of weights, relative to it: sqrt(sum_k (w_k - mean w)^2) / sum_k w_k.
-
-    Of its variance equation 18.46 prints Z_0 where Z_0^2 stands, and Z for mean w; that agrees only where Z_0 = 1.
-    """
-    return math.sqrt(max(0.0, 1 / ess - 1 / samples))
 
 
 def estimates_table(rows: Sequence[Row]) -> pandas.DataFrame:

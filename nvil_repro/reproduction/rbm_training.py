@@ -22,7 +22,7 @@ from nvil_repro.reproduction.rbm_measurements import (
     UndirectedTop,
 )
 from nvil_repro.reproduction.rbm_systems import BATCH, machine_folder, mnist_settings, whole
-from nvil_repro.reproduction.results import Row, result_row
+from nvil_repro.reproduction.results import Row, curve_rows, result_row
 from nvil_repro.reproduction.runs import run_folder
 from nvil_repro.training.threads import one_thread
 from nvil_repro.training.together import Job, train_together
@@ -98,11 +98,7 @@ def machine_rows(run: Run, nets: Mapping[Cell, Measured], data: MnistSplits) -> 
             result_row, run, dataset=data.dataset, model=cell.model, layers=cell.layers, method=cell.method,
             seed=cell.seed, threads=1,
         )  # fmt: skip
-        for point in result.history:
-            if point["split"] == "valid":
-                shared = ("metric", "split", "value", "n", "updates", "seconds", "note")
-                stderr = None if math.isnan(point["stderr"]) else point["stderr"]
-                yield row(stderr=stderr, **{name: point[name] for name in shared})
+        yield from curve_rows(row, result.history)
         common: dict[str, Any] = {"split": "test", "updates": result.updates, "seconds": result.seconds}
         for name, (value, stderr, n, note) in test.items():
             metric, _, variant = name.partition("/")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
@@ -107,6 +107,15 @@ def result_row(
         note=note,
         **made,
     )
+
+
+def curve_rows(row: Callable[..., Row], history: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    """The validation numbers along a training, `loop.TrainResult.history`, by a `row` that knows the rest."""
+    for point in history:
+        if point["split"] == "valid":
+            shared = ("metric", "split", "value", "n", "updates", "seconds", "note")
+            stderr = None if math.isnan(point["stderr"]) else point["stderr"]
+            yield row(stderr=stderr, **{name: point[name] for name in shared})
 
 
 def publish(run: Run, rows: Iterable[Row]) -> Path:

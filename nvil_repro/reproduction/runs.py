@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nvil_repro.models.belief_net import SBN, Architecture
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import NVIL, WAKE_SLEEP, Protocol
@@ -57,11 +59,12 @@ def protocol_settings(
 
 def run_folder(run: Run, dataset: str, label: str, settings: Any, *modules: str) -> Path:
     """Where a training by `modules`, its settings with a `hash`, keeps its checkpoints: a folder for each data set,
-    settings and version of the code, so nothing stale is resumed, and experiments that train the same net share it.
+    settings and version of the code and of torch, so nothing stale is resumed, and experiments that train the same net
+    share it.
     """
     name = label.replace(", ", "-").replace(" ", "-")
     code = code_hash(of=modules or ("training/belief_nets.py",))
-    return run.results_dir / "runs" / f"{name}-{dataset}-{settings.hash}-{code}"
+    return run.results_dir / "runs" / f"{name}-{dataset}-{settings.hash}-{code}-torch-{torch.__version__}"
 
 
 def multiply_adds(settings: TrainSettings, visible: int = 784) -> float:

@@ -72,6 +72,7 @@ def _rows(run: Run, cell: Along, update: int, net: BeliefNet, data: MnistSplits)
             yield result_row(
                 run, dataset=data.dataset, model="SBN", layers=cell.layers, protocol=cell.protocol,
                 variant=variant, seed=cell.seed, metric=f"layer_{layer}_gradient_variance", split="valid", value=value,
-                stderr=error, n=draws, updates=update, threads=1, device="cpu",
+                stderr=error if value.isfinite() else None, n=draws, updates=update, threads=1, device="cpu",
+                note="" if value.isfinite() else f"the full method diverged before update {update}",
                 settings_hash=cell_hash(run.experiment, run.settings, cell),
             )  # fmt: skip

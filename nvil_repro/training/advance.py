@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nvil_repro.learning.closed_form import nvil_gradients
+from nvil_repro.learning.closed_form import check_baselines, nvil_gradients
 from nvil_repro.learning.nvil import ALPHA, Ingredients, SignalState
 from nvil_repro.learning.wake_sleep import wake_sleep_gradients
 from nvil_repro.models import belief_net, bernoulli
@@ -141,7 +141,7 @@ def _check(net: BeliefNet, plan: Plan, x: Tensor, uniforms: Sequence[Tensor]) ->
         )
     check_uniforms(net, tuple(x.shape[:3]), sizes, uniforms)
     if plan.method == "nvil":
-        check_baselines(net, plan)
+        check_baselines(net, plan.ingredients)
 
 
 def check_uniforms(
@@ -152,14 +152,6 @@ def check_uniforms(
         if u.shape != (*shape, size) or u.dtype != net.prior.dtype:
             expected = f"{net.prior.dtype} {[*shape, size]}"
             raise ValueError(f"uniforms[{i}] is {u.dtype} {list(u.shape)}: expected {expected}")
-
-
-def check_baselines(net: BeliefNet, plan: Plan) -> None:
-    """Errors: `ValueError` if the input-dependent baseline is on in a net without baselines."""
-    if not net.baselines and bool(torch.as_tensor(plan.ingredients.input_baseline).any()):
-        raise ValueError(
-            "the input-dependent baseline is on, but the net has no baselines: switch it off or give them"
-        )
 
 
 def one_replica(state: TrainState, plan: Plan, r: int) -> tuple[TrainState, Plan]:

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from nvil_repro.data.counts import Counts
-from nvil_repro.learning.closed_form import nvil_gradients
+from nvil_repro.learning.closed_form import check_baselines, nvil_gradients
 from nvil_repro.models import multinomial
 from nvil_repro.models.belief_net import draw_q
 from nvil_repro.training.advance import (
     Plan,
     TrainState,
-    check_baselines,
     check_uniforms,
     default_engine,
     denormals_as_zero,
@@ -102,4 +101,4 @@ def _check(state: TrainState, plan: Plan, train: Counts, cases: Tensor, uniforms
             f"{len(uniforms)} arrays of uniforms: expected one for each of {len(net.layers)} layers"
         )
     check_uniforms(net, tuple(cases.shape), net.layers, uniforms)
-    check_baselines(net, plan)
+    check_baselines(net, plan.ingredients)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,25 +14,14 @@ from nvil_repro.evaluation.bounds import estimate_bound
 from nvil_repro.learning.nvil import signal_state, stack_ingredients
 from nvil_repro.models.belief_net import belief_net
 from nvil_repro.streams import uniforms
-from nvil_repro.training import loop
+from nvil_repro.training import likelihood
 from nvil_repro.training.advance import Plan, TrainState, advance
 from nvil_repro.training.ahead import Ahead
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica
+from nvil_repro.training.method import Estimate, Replica, Splits
 from nvil_repro.training.optimisers import Rates, moments
 from nvil_repro.training.settings import TrainSettings
 from nvil_repro.trees import clone, replica
-
-
-class Splits(Protocol):
-    """Training and validation cases, bits as uint8 [N, D], and the data set's label; `MnistSplits` is one."""
-
-    @property
-    def train(self) -> Tensor: ...
-    @property
-    def valid(self) -> Tensor: ...
-    @property
-    def dataset(self) -> str: ...
 
 
 def train(
@@ -57,12 +44,7 @@ def train(
     method = BeliefNets(
         settings, data.train.to(settings.device), data.valid, threads or torch.get_num_threads()
     )
-    identity = settings.to_dict() | {
-        "data": {"dataset": data.dataset, "sha256": _fingerprint(data)},
-        "torch": torch.__version__,  # another version may round otherwise
-    }
-    place = None if folder is None else Path(folder)
-    return loop.run(method, settings.schedule, identity, place, title=title, progress=progress)
+    return likelihood.run(method, settings, data, folder, title, progress)
 
 
 @dataclass(frozen=True)
@@ -183,11 +165,3 @@ def check_splits(settings: TrainSettings, data: Splits) -> None:
         raise ValueError(f"batch_size={settings.batch_size}: expected at most the {cases} training cases")
     if settings.device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device={settings.device!r}: torch finds none on this machine; set device='cpu'")
-
-
-def _fingerprint(data: Splits) -> str:
-    digest = hashlib.sha256()
-    for x in (data.train, data.valid):
-        digest.update(str(tuple(x.shape)).encode())
-        digest.update(x.contiguous().numpy().data)
-    return digest.hexdigest()[:16]

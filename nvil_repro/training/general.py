@@ -19,11 +19,9 @@ from nvil_repro.evaluation.general_bounds import bound_of, general_weights
 from nvil_repro.files import settings_hash
 from nvil_repro.learning.estimators import ESTIMATORS, Nets
 from nvil_repro.learning.nvil import SignalState, signal_state
-from nvil_repro.training import loop
-from nvil_repro.training.belief_nets import Splits
-from nvil_repro.training.likelihood import check_settings, sha256
+from nvil_repro.training import likelihood
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica, Schedule
+from nvil_repro.training.method import Estimate, Replica, Schedule, Splits
 from nvil_repro.training.settings import SettingsError
 
 
@@ -46,12 +44,12 @@ class GeneralSettings:
 
     def __post_init__(self) -> None:
         """Errors: `SettingsError`."""
-        check_settings(self, {"batch_size": 1, "rate": 0.0, "validation_samples": 2})
-        for name in self.estimators:
-            if name not in ESTIMATORS:
-                raise SettingsError(
-                    f"estimators={self.estimators!r}: expected any of {', '.join(ESTIMATORS)}"
-                )
+        likelihood.check_settings(self, {"batch_size": 1, "rate": 0.0, "validation_samples": 2})
+        known = set(self.estimators) <= set(ESTIMATORS)
+        if not known or not self.estimators or len(set(self.estimators)) < len(self.estimators):
+            raise SettingsError(
+                f"estimators={self.estimators!r}: expected any of {', '.join(ESTIMATORS)}, each once"
+            )
 
     @property
     def chunk(self) -> int:
@@ -204,12 +202,8 @@ def train(
 
     `folder` keeps checkpoints, so that the same call continues an interrupted run, see `loop.run`; `threads`
     changes nothing: there is one.
-    Errors: `ValueError` for an unknown estimator; those of `loop.run`.
+    Errors: `ValueError` if the data is not bits or fewer cases than a minibatch; those of `loop.run`.
     """
-    identity = settings.to_dict() | {
-        "data": {"dataset": data.dataset, "sha256": sha256([data.train.numpy(), data.valid.numpy()])},
-        "torch": torch.__version__,  # another version may round otherwise
-    }
+    likelihood.check_data(data, settings.batch_size)
     method = GeneralNets(settings, data.train, data.valid)
-    place = None if folder is None else Path(folder)
-    return loop.run(method, settings.schedule, identity, place, title=title, progress=progress)
+    return likelihood.run(method, settings, data, folder, title, progress)

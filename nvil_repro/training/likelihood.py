@@ -18,9 +18,8 @@ from nvil_repro.data.counts import Corpus, Counts
 from nvil_repro.files import settings_hash
 from nvil_repro.models.arrays import bits
 from nvil_repro.training import loop
-from nvil_repro.training.belief_nets import Splits
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Method, Replica, Schedule, State
+from nvil_repro.training.method import Estimate, Method, Replica, Schedule, Splits, State
 from nvil_repro.training.settings import DTYPES, SettingsError
 from nvil_repro.trees import view
 

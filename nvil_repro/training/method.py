@@ -7,6 +7,17 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from torch import Tensor
 
 
+class Splits(Protocol):
+    """Training and validation cases, bits as uint8 [N, D], and the data set's label; `MnistSplits` is one."""
+
+    @property
+    def train(self) -> Tensor: ...
+    @property
+    def valid(self) -> Tensor: ...
+    @property
+    def dataset(self) -> str: ...
+
+
 class Replica(NamedTuple):
     """One of the R models that train side by side."""
 

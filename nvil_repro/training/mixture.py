@@ -12,10 +12,9 @@ from torch import Tensor
 from nvil_repro.learning.em import expectation, maximisation
 from nvil_repro.models.mixture import Mixture, log_prob, mixture
 from nvil_repro.training import likelihood
-from nvil_repro.training.belief_nets import Splits
 from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica
+from nvil_repro.training.method import Estimate, Replica, Splits
 from nvil_repro.training.schedule import run_interleaved
 from nvil_repro.training.settings import DTYPES
 from nvil_repro.trees import view

@@ -13,10 +13,9 @@ from torch import Tensor
 from nvil_repro.data.minibatches import minibatch_indices
 from nvil_repro.models.nade import Nade, log_prob, nade
 from nvil_repro.training import likelihood
-from nvil_repro.training.belief_nets import Splits
 from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica
+from nvil_repro.training.method import Estimate, Replica, Splits
 from nvil_repro.training.optimisers import MOMENTS, Optimiser
 from nvil_repro.training.settings import DTYPES, SettingsError
 
@@ -43,9 +42,9 @@ class NadeSettings(SeedSettings):
 
     def __post_init__(self) -> None:
         likelihood.check_settings(self, {"hidden": 1, "batch_size": 1, "chunk": 1, "rate": 0.0})
-        if not isinstance(self.optimiser, Optimiser):
+        if not isinstance(self.optimiser, Optimiser) or self.optimiser.centre:
             raise SettingsError(
-                f'optimiser={self.optimiser!r}: expected an Optimiser; write Optimiser("adam")'
+                f'optimiser={self.optimiser!r}: expected an Optimiser without a centre; write Optimiser("adam")'
             )
 
 

@@ -22,10 +22,9 @@ from nvil_repro.models.undirected_top import DeepBeliefNet, deep_belief_net, par
 from nvil_repro.streams import uniforms
 from nvil_repro.training import likelihood
 from nvil_repro.training.advance import denormals_as_zero
-from nvil_repro.training.belief_nets import Splits
 from nvil_repro.training.likelihood import SeedSettings
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica
+from nvil_repro.training.method import Estimate, Replica, Splits
 from nvil_repro.training.optimisers import MOMENTS, Optimiser, direction
 from nvil_repro.training.schedule import run_interleaved
 from nvil_repro.training.settings import DTYPES, SettingsError

@@ -22,9 +22,8 @@ from nvil_repro.learning.criteria import CRITERIA
 from nvil_repro.models.unnormalised import Family, like
 from nvil_repro.training import likelihood
 from nvil_repro.training.advance import denormals_as_zero
-from nvil_repro.training.belief_nets import Splits
 from nvil_repro.training.loop import TrainResult
-from nvil_repro.training.method import Estimate, Replica
+from nvil_repro.training.method import Estimate, Replica, Splits
 from nvil_repro.training.optimisers import MOMENTS, direction
 from nvil_repro.training.schedule import run_interleaved
 from nvil_repro.training.unnormalised_chains import chain, first_chains

@@ -15,7 +15,7 @@ from nvil_repro.models.gaussian_rbm import GAUSSIAN_RBM, gaussian_rbm
 from nvil_repro.models.rbm import RBM, rbm
 from nvil_repro.models.unnormalised import BITS, Family, like
 from nvil_repro.training import likelihood
-from nvil_repro.training.belief_nets import Splits
+from nvil_repro.training.method import Splits
 from nvil_repro.training.settings import DTYPES, SettingsError
 from nvil_repro.training.unnormalised_likelihood import has_log_z
 from nvil_repro.training.unnormalised_settings import CHAINS, KEPT, LIKELIHOOD, UnnormalisedSettings

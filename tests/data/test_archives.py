@@ -51,6 +51,19 @@ def test_a_leading_dot_is_no_part_of_a_name_and_links_are_not_followed() -> None
     assert read_tar(archive) == {"a/b": b"x"}
 
 
+def test_a_sparse_member_is_refused_before_its_holes_are_filled() -> None:
+    """A few bytes that claim to be many."""
+    member = tarfile.TarInfo("folder/holes")
+    member.type, member.size = tarfile.GNUTYPE_SPARSE, 0
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[483:495] = b"%011o\0" % 50_000_000  # the size with its holes
+    header[148:156] = b"        "
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(FormatError, match=r"'folder/holes' is sparse or has more than 10,000 bytes"):
+        read_tar(bytes(header) + bytes(1024), limit=20_000 // 2)
+    assert read_tar(packed(CONTENTS), limit=20_000) == CONTENTS  # control
+
+
 @pytest.mark.parametrize("name", ["../up", "a/../../up", "/etc/up", "C:up", "..\\up", "\\up"])
 def test_names_that_lead_out_are_refused(name: str) -> None:
     with pytest.raises(FormatError, match=r"leads out of it by '.*up'.*another copy"):

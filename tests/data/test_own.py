@@ -142,6 +142,16 @@ def test_corpora_of_nothing_are_refused(tmp_path: Path) -> None:
         corpus_from_folder(tmp_path)
 
 
+def test_test_documents_within_the_training_folder_are_refused(tmp_path: Path) -> None:
+    inside = write(tmp_path / "mine" / "held_out", TEST)
+    write(tmp_path / "mine", TRAIN)
+    for train, test in ((inside.parent, inside), (inside, inside.parent), (inside, inside)):
+        with pytest.raises(ValueError, match="one is in the other, so documents would be in both"):
+            corpus_from_folder(train, test, validation=1)
+    beside = write(tmp_path / "mine too", TEST)
+    assert len(corpus_from_folder(inside.parent, beside, validation=1).test.starts) > 1  # control
+
+
 def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "mine", TRAIN)
     latin = folder / "part0" / "2.txt"

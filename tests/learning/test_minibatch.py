@@ -62,5 +62,9 @@ def test_what_does_not_fit_is_named(problem):
         nvil_minibatch(net, x, [h[0], h[1][:4]])
     with pytest.raises(ValueError, match="h has 1 layers, expected 2"):
         nvil_minibatch(net, x, h[:1])
+    with pytest.raises(
+        ValueError, match=r"state holds \[\[1\], \[1\]\]: expected a number for each of 2 layers"
+    ):
+        nvil_minibatch(net, x, h, state=signal_state(1, dtype=torch.float64))
     with pytest.raises(ValueError, match="the net has 3 replicas"):
         nvil_minibatch(oracle.random_net((3, 2), replicas=3), x, h)

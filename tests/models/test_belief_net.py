@@ -133,5 +133,7 @@ def test_other_tensors_take_the_parameters_places_in_order(architecture):
     for (name, p), (other, q) in zip(bn.parameters(net), bn.parameters(doubled), strict=True):
         assert name == other
         assert torch.equal(2 * p, q), name
-    with pytest.raises(ValueError, match="more tensors than the net has parameters"):
-        bn.with_parameters(net._replace(baselines=()), [p for _, p in bn.parameters(net)])
+    every = [p for _, p in bn.parameters(net)]
+    for wrong in (every[:-1], [*every, every[0]]):
+        with pytest.raises(ValueError, match=f"{len(wrong)} tensors for a net of {len(every)} parameters"):
+            bn.with_parameters(net, wrong)

@@ -221,15 +221,27 @@ def test_the_rates_of_tuned_curves_are_those_of_the_first_seeds_search(run: Run)
     assert hashes("quick", (1,)) & hashes("quick", (0, 1))  # control: elsewhere seeds are on their own
 
 
-def test_rows_of_the_search_are_kept_with_the_first_seed(run: Run, data: MnistSplits, tmp_path: Path) -> None:
+def test_a_search_is_kept_with_the_first_seed_and_serves_the_others(
+    run: Run, data: MnistSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     both = tuned(replace(run, results_dir=tmp_path / "there"))
     first = replace(both, settings=replace(both.settings, seeds=(0,)))
     rows = belief_nets.panel_rows(first, belief_nets.train_panels(first, data), data)
     write_results(tmp_path / "variance_reduction.csv", rows)
     both = replace(both, keep=tmp_path)
-    more = belief_nets.panel_rows(both, belief_nets.train_panels(both, data), data)
+    asked = []
+    monkeypatch.setattr(belief_nets, "search", lambda *_: asked.append(1))
+    results = belief_nets.train_panels(both, data)
+    more = belief_nets.panel_rows(both, results, data)
     searches = [[row for row in some if row.metric == SEARCH] for some in (rows, more)]
     assert searches[0] == searches[1] != []
+    assert not asked  # later seeds learn at the rates that were found for the first
+    best = belief_nets.best_factors(belief_nets.search_in(rows))
+    settings = belief_nets.train_settings(
+        run, (3,), PROTOCOLS["tuned"], variants=VARIANTS, seeds=(1,), rate_scale=best
+    )
+    expected = belief_nets.train(settings, data, progress="off")
+    assert torch.equal(results[Panel((3,), "tuned")].final.prior, expected.final.prior)
 
 
 def test_a_panel_may_have_the_first_seed_alone(run: Run, data: MnistSplits) -> None:
@@ -286,7 +298,8 @@ def test_the_search_is_in_the_rows_and_names_a_best_one_at_the_end(run: Run, dat
     assert table.loc[("3", "vn"), 1.0] == found["vn"][1.0]
     assert set(table["best"]) == {"1, smallest tried"}
     assert belief_nets.search_table([]).empty
-    assert list(belief_nets.search_rows(run, Panel((3,), "quick"), data)) == []
+    assert belief_nets.search_in(rows) == found
+    assert belief_nets.search_in([]) == {}
 
 
 def test_each_variant_trains_at_the_factor_that_its_search_found(
@@ -303,6 +316,44 @@ def test_each_variant_trains_at_the_factor_that_its_search_found(
     assert torch.equal(result.final.prior, expected.final.prior)
     plain = belief_nets.train(replace(settings, rate_scale={}), data, progress="off")
     assert not torch.equal(result.final.prior, plain.final.prior)  # control
+
+
+def test_a_search_in_which_all_diverged_says_so(row: Any) -> None:
+    rows = [
+        row(
+            variant=variant,
+            metric=SEARCH,
+            value=value,
+            split="valid",
+            note=f"rates x {factor}{', diverged' * (value != value)}",
+        )
+        for variant, values in (("full", (-3.0, math.nan)), ("none", (math.nan, math.nan)))
+        for factor, value in zip(("1", "30"), values, strict=True)
+    ]
+    table = belief_nets.search_table(rows)
+    assert table["best"].tolist() == ["1, smallest tried", "all diverged"]
+    assert table.loc[("200", "full"), 1.0] == -3.0
+    assert math.isnan(table.loc[("200", "full"), 30.0])
+
+
+def test_a_seed_that_diverged_leaves_no_mean(row: Any) -> None:
+    ends = belief_nets.final_bounds(
+        curves(Curve("full", (-100.0, -100.0)), Curve("none", (-99.0, math.nan)), row=row)
+    )
+    assert ends.loc["full"].item() == -100.0
+    assert math.isnan(ends.loc["none"].item())
+
+
+def test_variances_along_a_training_that_diverged_are_rows_of_nan(
+    run: Run, data: MnistSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the figure's other rows are not lost."""
+    wild = PROTOCOLS["quick"]._replace(rate=1e38, inference_rate=1e38)
+    monkeypatch.setitem(PROTOCOLS, "quick", wild)
+    along = replace(run, settings=replace(run.settings, networks=((3,),), variance_at=(0, 50), updates=60))
+    rows = list(variance_along(along, data))
+    assert [math.isnan(row.value) for row in rows] == [False] * len(VARIANTS) + [True] * len(VARIANTS)
+    assert rows[-1].note == "the full method diverged before update 50"
 
 
 def test_first_layer_is_a_picture_a_unit(run: Run, results: dict[Panel, belief_nets.Result]) -> None:

@@ -239,6 +239,23 @@ def test_a_diverged_net_is_a_row_of_nan(run: Run, data: MnistSplits, tmp_path: P
     assert json.loads((tmp_path / measurements.measured_file(wild)).read_text()) == {}
 
 
+def test_a_measurement_is_named_by_the_code_before_the_training(
+    run: Run, data: MnistSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may be edited while it lasts."""
+    m = table_cells(run, 60)[Cell("SBN 3-2", "NVIL", "balanced", 0)]
+    named, train = measurements.measured_file(m), measurements.belief_nets.train
+
+    def meanwhile(*given: Any, **options: Any) -> Any:
+        monkeypatch.setattr(measurements, "code_hash", lambda **_: "edited")
+        return train(*given, **options)
+
+    monkeypatch.setattr(measurements.belief_nets, "train", meanwhile)
+    measurements.train_and_measure(m, data, tmp_path, progress="off", threads=1)
+    assert (tmp_path / named).is_file()
+    assert measurements.measured_file(m) != named  # control
+
+
 def made(row: Any, **changes: Any) -> Row:
     fields = {
         "experiment": "nvil_vs_wake_sleep",

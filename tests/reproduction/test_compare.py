@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from nvil_repro.learning.nvil import LABELS
 from nvil_repro.reproduction import compare as module
 from nvil_repro.reproduction.compare import (
     Comparison,
@@ -102,6 +103,16 @@ def test_the_order_of_the_figure(row: MakeRow) -> None:
     ranks = [find(rows, f"SBN 200: {label}", "order")[0] for label in labels]
     assert [c.published for c in ranks] == [1, 2, 3, 4, 5]
     assert [c.ours for c in ranks] == [1, 3, 2, 4, None]
+
+
+def test_a_variant_with_a_diverged_seed_is_the_last_of_the_order(row: MakeRow) -> None:
+    first = curves(row, dict(zip(VARIANTS, (-110, -105, -120, -140, -160), strict=True)))
+    second = curves(row, dict(zip(VARIANTS, (-110, math.nan, -120, -140, -160), strict=True)))
+    rows = [*first, *(each._replace(seed=1) for each in second)]
+    ranks = [find(rows, f"SBN 200: {label}", "order")[0].ours for label in LABELS.values()]
+    assert ranks == [1, 5, 2, 3, 4]
+    healthy = [find(first, f"SBN 200: {label}", "order")[0].ours for label in LABELS.values()]
+    assert healthy == [2, 1, 3, 4, 5]  # control
 
 
 def test_no_order_among_some_of_the_variants(row: MakeRow) -> None:

@@ -69,6 +69,21 @@ def test_refused(given: dict[str, Any], message: str) -> None:
         ask(**given)
 
 
+@pytest.mark.parametrize(
+    ("experiment", "given"),
+    [
+        ("variance_reduction", {"variance_at": [100, 50]}),
+        ("nvil_vs_wake_sleep", {"passes": [1, 2]}),
+        ("document_perplexity", {"seeds": [[0], [1], [2]]}),
+    ],
+)
+def test_parameters_that_do_not_fit_together_are_refused_likewise(
+    experiment: str, given: dict[str, Any]
+) -> None:
+    with pytest.raises(ParameterError, match=f"parameter {next(iter(given))} = .*: expected"):
+        parameters({"profile": "smoke", **given}, experiment)
+
+
 def test_a_table_can_keep_rows_of_a_folder_that_has_some(tmp_path: Path) -> None:
     given = {"profile": "smoke", "keep": str(tmp_path)}
     (tmp_path / "figures").mkdir()

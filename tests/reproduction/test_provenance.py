@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from nvil_repro import __version__
+from nvil_repro.reproduction import document_systems, measurements, provenance
+from nvil_repro.reproduction.notebook import parameters
 from nvil_repro.reproduction.provenance import (
+    AROUND,
     PACKAGE,
     code_hash,
     code_version,
@@ -39,6 +43,27 @@ def test_a_commit_and_whether_the_tree_differs(package: Path) -> None:
     (package / "learning" / "nvil.py").write_text("RATE = 2\n")
     code_version.cache_clear()
     assert code_version(package) == f"{clean}+dirty"
+
+
+def test_rows_name_the_code_that_trained(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not that of a commit made meanwhile."""
+    code_version.cache_clear()
+    monkeypatch.setattr(
+        provenance, "_git", lambda root, *_: str(root) if "--show-toplevel" in _ else "before"
+    )
+    parameters({"profile": "smoke"}, "quickstart")
+    monkeypatch.setattr(provenance, "_git", lambda root, *_: str(root) if "--show-toplevel" in _ else "after")
+    assert provenance.provenance().code_version == "before+dirty"
+    code_version.cache_clear()
+    assert provenance.provenance().code_version == "after+dirty"  # control
+    code_version.cache_clear()
+
+
+@pytest.mark.parametrize("measuring", [measurements, document_systems], ids=lambda module: module.__name__)
+def test_a_measurements_name_holds_what_measures(measuring: ModuleType) -> None:
+    code = imported(PACKAGE, *measuring.CODE)
+    assert {Path(measuring.__file__).relative_to(PACKAGE).as_posix(), "evaluation/importance.py"} <= code
+    assert not {"reproduction/document_systems.py", "reproduction/measurements.py"} & AROUND
 
 
 def test_outside_a_clone_the_release(tmp_path: Path, package: Path) -> None:

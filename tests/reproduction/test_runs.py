@@ -56,7 +56,9 @@ def test_a_folder_of_its_own_for_whatever_changes_a_number(run: Run, monkeypatch
     assert here == folder(checkpoint_seconds=1.0)
     others = [folder(seeds=(1,)), folder(updates=150), folder("other"), folder(method="wake-sleep")]
     monkeypatch.setattr(runs, "code_hash", lambda of: "00000000")
-    assert len({here, folder(), *others}) == 6
+    other_code = folder()
+    monkeypatch.setattr(runs.torch, "__version__", "9.9")
+    assert len({here, other_code, folder(), *others}) == 7
 
 
 def test_multiply_adds_of_an_update() -> None:

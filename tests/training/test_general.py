@@ -12,11 +12,12 @@ from nvil_repro.data.minibatches import minibatch_indices
 from nvil_repro.evaluation.general_bounds import bound_of, general_weights
 from nvil_repro.learning.estimators import Nets
 from nvil_repro.learning.nvil import signal_state
-from nvil_repro.training import general
+from nvil_repro.training import loop
 from nvil_repro.training.checkpoints import SettingsChangedError
 from nvil_repro.training.general import GeneralNets, GeneralSettings, train
+from nvil_repro.training.settings import SettingsError
 from tests.nets import bernoulli_nets, gaussian_nets
-from tests.training.toys import same, timeless, toy_data
+from tests.training.toys import Bits, same, timeless, toy_data
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,15 @@ def test_stopped_anywhere_and_resumed(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_state_that_forgets_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, straight):
     with monkeypatch.context() as patch:
-        patch.setattr(general.loop, "_finished", lambda now, schedule: now.update == 10)
+        patch.setattr(loop, "_finished", lambda now, schedule: now.update == 10)
         run(tmp_path)
-    resume = general.loop._Run.resume
+    resume = loop._Run.resume
 
     def forgetful(now, checkpoint):
         resume(now, checkpoint)
         now.state.second[0].zero_()
 
-    monkeypatch.setattr(general.loop._Run, "resume", forgetful)
+    monkeypatch.setattr(loop._Run, "resume", forgetful)
     assert not same(run(tmp_path), straight)
 
 
@@ -177,6 +178,26 @@ def test_other_settings_and_other_data_are_refused(tmp_path: Path):
     with pytest.raises(SettingsChangedError, match=r"data.sha256: \w+ -> \w+"):
         run(tmp_path, toy_data(1))
     run(tmp_path, checkpoint_seconds=60)  # control: no number of its own
+
+
+@pytest.mark.parametrize("estimators", [(), ("full", "full"), ("fall",)])
+def test_estimators_that_cannot_be_are_refused(estimators: tuple[str, ...]):
+    with pytest.raises(SettingsError, match=r"estimators=.*expected any of full, .*, each once"):
+        replace(SETTINGS, estimators=estimators)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Bits(DATA.train.float(), DATA.valid), r"train is torch\.float32: expected bits"),
+        (Bits(DATA.train, DATA.valid * 2), "valid must hold zeros and ones only"),
+        (Bits(DATA.train[:7], DATA.valid), "train has 7 cases: expected at least 8"),
+    ],
+)
+def test_data_that_does_not_fit_is_refused_before_any_work(data: Bits, message: str, tmp_path: Path):
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path / "run", data)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_hash_knows_the_recipe():

@@ -171,6 +171,7 @@ def test_settings_name_the_run(tmp_path: Path) -> None:
         ({"eval_every": 12}, "eval_every=12: expected a multiple of chunk=5; choose 15"),
         ({"patience": 0}, "patience=0: expected an integer of at least 1"),
         ({"optimiser": "adam"}, "optimiser='adam': expected an Optimiser"),
+        ({"optimiser": Optimiser("adam", centre=0.5)}, "expected an Optimiser without a centre"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change: dict[str, Any], message: str) -> None:
