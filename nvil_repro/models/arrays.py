@@ -57,21 +57,7 @@ def net_from_arrays(
     `centre`, if its shape does not fit the others, if it holds NaN or infinity, or if lateral weights are
     not strictly upper triangular.
     """
-    layers = len(generative)
-    for name, count in (("recognition", len(recognition)), ("baselines", len(baselines) or layers)):
-        if count != layers or not layers:
-            raise ValueError(
-                f"{name} has {count} layers and generative has {layers}: give one of each per layer"
-            )
-    for name, parts, expected in (
-        ("generative", generative, (2, 3)),
-        ("recognition", recognition, (2, 3)),
-        ("baselines", baselines, (4,)),
-    ):
-        for i, part in enumerate(parts):
-            if not isinstance(part, (tuple, list)) or len(part) not in expected:
-                counts = " or ".join(map(str, expected))
-                raise ValueError(f"{name}[{i}] is not a tuple of {counts} arrays")
+    _check_lists(generative, recognition, baselines)
     dtype = _tensor(centre).dtype
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"centre is {dtype}: give every array as float64, or every array as float32")
@@ -110,6 +96,26 @@ def net_from_arrays(
     centre = take("centre", centre, sizes[0])[0]
     top = NONE if prior_lateral is None else lateral("prior_lateral", prior_lateral, sizes[-1])
     return BeliefNet(centre, take("prior", prior, sizes[-1]), tuple(downs), tuple(ups), tuple(tanhs), top)
+
+
+def _check_lists(
+    generative: Sequence[Layer], recognition: Sequence[Layer], baselines: Sequence[object]
+) -> None:
+    layers = len(generative)
+    for name, count in (("recognition", len(recognition)), ("baselines", len(baselines) or layers)):
+        if count != layers or not layers:
+            raise ValueError(
+                f"{name} has {count} layers and generative has {layers}: give one of each per layer"
+            )
+    for name, parts, expected in (
+        ("generative", generative, (2, 3)),
+        ("recognition", recognition, (2, 3)),
+        ("baselines", baselines, (4,)),
+    ):
+        for i, part in enumerate(parts):
+            if not isinstance(part, (tuple, list)) or len(part) not in expected:
+                counts = " or ".join(map(str, expected))
+                raise ValueError(f"{name}[{i}] is not a tuple of {counts} arrays")
 
 
 def net_to_arrays(net: BeliefNet, replica: int = 0) -> NetArrays:
