@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -26,6 +27,7 @@ from nvil_repro.data.local import Found
 RESOLVE_SECONDS = 4.0
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
+MAXIMUM_BYTES = 2**30
 
 
 def fetch(source: Source, files: Sequence[DataFile]) -> tuple[dict[str, Found], list[Attempt]]:
@@ -54,14 +56,42 @@ def fetch(source: Source, files: Sequence[DataFile]) -> tuple[dict[str, Found], 
     return found, attempts
 
 
+class _Progress:
+    """What pooch tells of a download: a bar on a terminal, and the end of one that is too large."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.done, self.total, self.bar = limit, 0, 0, None
+        if sys.stderr.isatty() and find_spec("tqdm") is not None:
+            from tqdm import tqdm
+
+            self.bar = tqdm(ncols=79, unit="B", unit_scale=True)
+
+    def update(self, size: int) -> None:
+        self.done += size
+        if max(self.done - size, self.total) > self.limit:  # the last piece counts as a whole one
+            raise OSError(f"more than {self.limit:,} bytes: not the file that was asked for")
+        if self.bar is not None:
+            self.bar.total = self.total
+            self.bar.update(size)
+
+    def reset(self) -> None:
+        self.done = 0
+        if self.bar is not None:
+            self.bar.reset()
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
 def download(url: str) -> bytes:
-    """What the address serves. Errors: `OSError`, among them those of timeouts and refusals."""
+    """What the address serves. Errors: `OSError`, among them those of timeouts and refusals, or for too many bytes."""
     import pooch
 
     notice(f"downloading {url}")
     pooch.get_logger().setLevel("WARNING")
-    show_progress = sys.stderr.isatty() and find_spec("tqdm") is not None
-    downloader = pooch.HTTPDownloader(progressbar=show_progress, timeout=(CONNECT_SECONDS, READ_SECONDS))
+    progress: Any = _Progress(MAXIMUM_BYTES)
+    downloader = pooch.HTTPDownloader(progressbar=progress, timeout=(CONNECT_SECONDS, READ_SECONDS))
     with tempfile.TemporaryDirectory() as folder:
         return Path(pooch.retrieve(url, None, fname="file", path=folder, downloader=downloader)).read_bytes()
 

@@ -109,6 +109,24 @@ def test_behind_a_proxy_names_are_the_proxys_business(toy: Toy, monkeypatch: pyt
     assert "ProxyError" in attempts[0].why
 
 
+def test_a_mirror_that_never_ends_is_given_up(
+    toy: Toy, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "MAXIMUM_BYTES", 4_000)
+    server.pages["/one"] = bytes(10_000)
+    found, attempts = web.fetch(toy.source._replace(mirrors=(server.address + "/{name}",)), toy.source.files)
+    assert (found, [attempt.why for attempt in attempts]) == (
+        {}, ["OSError: more than 4,000 bytes: not the file that was asked for"],
+    )  # fmt: skip
+    unannounced = web._Progress(4_000)
+    for _ in range(5):
+        unannounced.update(1_000)
+    with pytest.raises(OSError, match="more than 4,000 bytes"):
+        unannounced.update(1_000)
+    monkeypatch.setattr(web, "MAXIMUM_BYTES", 10_000)
+    assert web.download(server.address + "/one") == bytes(10_000)  # control
+
+
 def test_a_missing_pooch_is_said(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "find_spec", lambda name: None)
     assert "pooch is not installed" in web.fetch(toy.source, toy.source.files)[1][0].why
