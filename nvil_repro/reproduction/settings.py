@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Any
 
-from nvil_repro.reproduction.naming import MODEL, SYSTEM
+from nvil_repro.reproduction.naming import MODEL, SYSTEM, dims_label
 from nvil_repro.reproduction.protocols import (
     AUTOREGRESSIVE,
     DOCUMENT_PROTOCOLS,
@@ -123,6 +124,12 @@ class VarianceReduction:
                 f"parameter variance_at = {self.variance_at!r}: expected rising updates; sort them"
             )
 
+    @property
+    def nameable(self) -> set[str]:
+        """What `one_seed` can name."""
+        networks = [f"SBN {dims_label(layers)}" for layers in self.networks]
+        return {*networks, *self.protocols, *map(" ".join, product(networks, self.protocols))}
+
 
 @dataclass(frozen=True)
 class BoundTable:
@@ -148,6 +155,11 @@ class BoundTable:
     def __post_init__(self) -> None:
         """Errors: `ValueError` if an entry of a protocol is missing."""
         _check_each(self.protocols, passes=self.passes, seeds=self.seeds)
+
+    @property
+    def nameable(self) -> set[str]:
+        """What `one_seed` can name."""
+        return {*self.models, *self.columns, *map(" ".join, product(self.columns, self.models))}
 
 
 def _check_each(protocols: tuple[str, ...], **parameters: tuple[Any, ...]) -> None:
@@ -217,6 +229,11 @@ class DocumentTable:
     def __post_init__(self) -> None:
         """Errors: `ValueError` if an entry of a protocol is missing."""
         _check_each(self.protocols, passes=self.passes, seeds=self.seeds)
+
+    @property
+    def nameable(self) -> set[str]:
+        """What `one_seed` can name."""
+        return set(self.corpora)
 
     @property
     def known_protocols(self) -> Mapping[str, DocumentProtocol]:

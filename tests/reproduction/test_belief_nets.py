@@ -257,7 +257,7 @@ def test_a_panel_may_have_the_first_seed_alone(run: Run, data: MnistSplits) -> N
     assert list(curve_cells(part.settings)) == [Curves((3,), "quick", 0)]
     result = belief_nets.train_panels(part, data)[Panel((3,), "quick")]
     assert {each.seed for each in belief_nets.replicas(result)} == {0}
-    for name in ("SBN", "tune", "SBN 3-", "fDARN 3", "SBN 3 quick "):
+    for name in ("SBN", "tune", "SBN 3-", "fDARN 3", "SBN 3 quick ", "SBN 3", "SBN 200 literal", "tuned"):
         with pytest.raises(ParameterError, match="one_seed"):
             parameters({"profile": "smoke", "one_seed": [name]}, "variance_reduction")
 
