@@ -71,7 +71,6 @@ _PAPER: dict[str, Any] = {
     "passes": (330, 200),
     "seeds": ((0, 1, 2), (0,)),
     "one_seed": (
-        *(f"{WAKE_SLEEP} {model}" for model in ("SBN 200-200-500", "fDARN 500")),
         f"{AUTOREGRESSIVE} SBN 200-200-500",
     ),
     "evaluations": 60,
