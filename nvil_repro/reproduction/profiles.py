@@ -70,10 +70,7 @@ _PAPER: dict[str, Any] = {
     "protocols": ("balanced", "literal"),
     "passes": (330, 200),
     "seeds": ((0, 1, 2), (0,)),
-    "one_seed": (
-        *(f"{WAKE_SLEEP} {model}" for model in ("SBN 200-200-500", "fDARN 500")),
-        f"{AUTOREGRESSIVE} SBN 200-200-500",
-    ),
+    "one_seed": (),
     "evaluations": 60,
     "test_cases": 10_000,
     "importance_samples": 5_000,
