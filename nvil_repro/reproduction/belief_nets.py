@@ -22,7 +22,7 @@ from nvil_repro.reproduction.cells import Curves, Panel, cell_hash, curve_cells,
 from nvil_repro.reproduction.naming import SEARCH, dims_label
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS, TUNED, VARIANTS, Protocol
-from nvil_repro.reproduction.results import Row, frame, result_row
+from nvil_repro.reproduction.results import Row, curve_rows, frame, result_row
 from nvil_repro.reproduction.runs import protocol_settings, run_folder
 from nvil_repro.reproduction.settings import VarianceReduction
 from nvil_repro.training.advance import TrainState
@@ -40,8 +40,6 @@ Result = TrainResult[TrainState]
 Search = dict[
     str, dict[float, float]
 ]  # by variant and factor of the literal rates: the validation bound, nats
-
-_SHARED = ("variant", "seed", "updates", "split", "value", "n", "seconds", "note")  # by history and rows
 
 
 def train_quickstart(run: Run, data: MnistSplits) -> Result:
@@ -151,7 +149,8 @@ def search_rows(run: Run, panel: Panel, data: MnistSplits) -> Iterator[Row]:
     s, row = run.settings, _rows_of(run, data.dataset, *panel)
     for variant, by in search(run, panel.layers, data).items():
         for factor, value in by.items():
-            note = f"rates x {factor:g}" + ", diverged" * math.isinf(value)
+            exact = repr(factor).removesuffix(".0")  # which `search_in` reads again
+            note = f"rates x {exact}" + ", diverged" * math.isinf(value)
             common = {"seed": s.seeds[0], "updates": s.search_updates, "split": "valid"}
             yield row(variant=variant, metric=SEARCH, value=value, note=note, **common)
 
@@ -170,14 +169,7 @@ def history_rows(
     run: Run, result: Result, dataset: str, layers: Sequence[int], protocol: str
 ) -> Iterator[Row]:
     """The validation bound at every evaluation, a row per replica."""
-    row = _rows_of(run, dataset, layers, protocol)
-    for point in result.history:
-        if point["split"] == "valid":
-            yield row(
-                metric=point["metric"],
-                **{name: point[name] for name in _SHARED},
-                stderr=None if math.isnan(point["stderr"]) else point["stderr"],
-            )
+    yield from curve_rows(_rows_of(run, dataset, layers, protocol), result.history, "variant", "seed")
 
 
 def bound_rows(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from nvil_repro.reproduction.experiment import Experiment
-from nvil_repro.reproduction.naming import UNIGRAM, dims_label, parse_model
+from nvil_repro.reproduction.naming import BELIEF_NETS, UNIGRAM, dims_label, parse_model
 from nvil_repro.reproduction.notebook import Run, run_hash
 from nvil_repro.reproduction.protocols import TUNED
 from nvil_repro.reproduction.results import Row, read_results
@@ -27,7 +27,6 @@ OWN_PASSES = {
     "DocNADE": 54,
     "Replicated softmax": 80,
 }
-BELIEF_NETS = ("SBN", "fDARN", "DARN")
 
 
 class Cell(NamedTuple):

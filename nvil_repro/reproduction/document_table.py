@@ -14,7 +14,6 @@ from nvil_repro.evaluation.documents import score_unigram
 from nvil_repro.models.belief_net import Architecture
 from nvil_repro.models.unigram import unigram
 from nvil_repro.reproduction.cells import (
-    BELIEF_NETS,
     DocumentCell,
     cell_hash,
     document_cells,
@@ -32,7 +31,7 @@ from nvil_repro.reproduction.document_systems import (
     perplexities,
 )
 from nvil_repro.reproduction.measurements import Measured, measured_file, train_and_measure
-from nvil_repro.reproduction.naming import UNIGRAM, parse_model
+from nvil_repro.reproduction.naming import BELIEF_NETS, UNIGRAM, parse_model
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import DOCUMENT_PROTOCOLS, NVIL
 from nvil_repro.reproduction.results import Row, curve_rows, result_row

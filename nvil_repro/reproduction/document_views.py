@@ -21,11 +21,11 @@ from nvil_repro.models.docnade import DocNade
 from nvil_repro.models.lda import Lda, topics
 from nvil_repro.models.replicated_softmax import ReplicatedSoftmax
 from nvil_repro.models.unigram import unigram
-from nvil_repro.reproduction.cells import BELIEF_NETS, DocumentCell
+from nvil_repro.reproduction.cells import DocumentCell
 from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.document_systems import LOG_Z, PER_CORPUS, PER_DOCUMENT
 from nvil_repro.reproduction.measurements import Measured
-from nvil_repro.reproduction.naming import UNIGRAM, parse_model
+from nvil_repro.reproduction.naming import BELIEF_NETS, UNIGRAM, parse_model
 from nvil_repro.reproduction.presentation import diverged, present
 from nvil_repro.reproduction.published import Published
 from nvil_repro.reproduction.results import Row

@@ -51,7 +51,7 @@ class Measurement(Protocol):
 
     @property
     def name(self) -> str:
-        """Names what can change the numbers, given the training: sizes, and the code of what `measure` calls."""
+        """Names what can change the numbers, given the training: sizes, and code, its module's and all that imports."""
 
     def train(self, data: Any, folder: Path, **options: Any) -> TrainResult[Any]: ...
     def measure(self, net: Any, data: Any) -> Numbers: ...

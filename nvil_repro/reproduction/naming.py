@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-KINDS = ("SBN", "fDARN", "DARN", "mixture of Bernoullis", "NADE")
+BELIEF_NETS = ("SBN", "fDARN", "DARN")
+KINDS = (*BELIEF_NETS, "mixture of Bernoullis", "NADE")
 UNIGRAM = "unigram"
 DOCUMENT_KINDS = ("SBN", "fDARN", "LDA", "Replicated softmax", "DocNADE")
 MODEL = rf"({'|'.join(KINDS)}) [1-9]\d*(-[1-9]\d*)*"  # a regular expression

@@ -21,7 +21,7 @@ AROUND = {"cli.py"} | {
     for name in (
         "__init__", "bench_command", "claims", "compare", "continuous_claims", "continuous_figures", "criteria_claims",
         "criteria_figures", "criteria_views", "document_figures", "document_views", "evaluate_rbm", "execute",
-        "experiment", "figures", "naming", "notebook", "partition_claims", "partition_figures",
+        "executed_text", "experiment", "figures", "naming", "notebook", "partition_claims", "partition_figures",
         "partition_views", "presentation", "profiles", "profiles_rbm", "project", "protocols", "provenance",
         "published", "rbm_claims", "rbm_figures", "readme", "report", "results", "rules", "run_command", "settings",
         "settings_rbm", "style", "table_figures", "table_views",

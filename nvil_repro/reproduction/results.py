@@ -109,11 +109,13 @@ def result_row(
     )
 
 
-def curve_rows(row: Callable[..., Row], history: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
-    """The validation numbers along a training, `loop.TrainResult.history`, by a `row` that knows the rest."""
+def curve_rows(row: Callable[..., Row], history: Iterable[Mapping[str, Any]], *more: str) -> Iterator[Row]:
+    """The validation numbers along a training, `loop.TrainResult.history`, of which rows share `more`, by a `row` that
+    knows the rest.
+    """
     for point in history:
         if point["split"] == "valid":
-            shared = ("metric", "split", "value", "n", "updates", "seconds", "note")
+            shared = ("metric", "split", "value", "n", "updates", "seconds", "note", *more)
             stderr = None if math.isnan(point["stderr"]) else point["stderr"]
             yield row(stderr=stderr, **{name: point[name] for name in shared})
 

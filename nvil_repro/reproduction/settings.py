@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any
 
-from nvil_repro.reproduction.naming import MODEL, SYSTEM, dims_label
+from nvil_repro.reproduction.naming import BELIEF_NETS, MODEL, SYSTEM, dims_label, parse_model
 from nvil_repro.reproduction.protocols import (
     AUTOREGRESSIVE,
     DOCUMENT_PROTOCOLS,
@@ -40,33 +40,12 @@ TableProtocols = Annotated[tuple[str, ...], several(one_of("literal", "quick", "
 Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN 200-500" (deepest first)'))]
 Columns = Annotated[tuple[str, ...], several(one_of(NVIL, WAKE_SLEEP), including=NVIL)]
 Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
-_COLUMN = f"({NVIL}|{WAKE_SLEEP}|{AUTOREGRESSIVE})"
-OneSeed = Annotated[
-    tuple[str, ...],
-    several(
-        matching(
-            f"({_COLUMN} )?{MODEL}|{_COLUMN}",
-            f'a model, a column or both, such as "{WAKE_SLEEP} SBN 200-500"',
-        ),
-        at_least=0,
-    ),
-]
-_PROTOCOL = f"({'|'.join(PROTOCOLS)})"
-FewPanels = Annotated[
-    tuple[str, ...],
-    several(
-        matching(
-            rf"SBN \d+(-\d+)*( {_PROTOCOL})?|{_PROTOCOL}",
-            'a network, a protocol or both, such as "SBN 200-200 tuned"',
-        ),
-        at_least=0,
-    ),
-]
+# Checked against what a run has: `nameable`.
+OneSeed = Annotated[tuple[str, ...], several(matching(".+", "a name"), at_least=0)]
 EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
 CORPUS = r"(20news|reuters21578)(-raw)?(-[1-9]\d*)?|rcv1"
 _CORPUS = matching(CORPUS, 'a corpus such as "20news-raw", "reuters21578-10000" or "rcv1"')
 Corpora = Annotated[tuple[str, ...], several(_CORPUS)]
-FewCorpora = Annotated[tuple[str, ...], several(_CORPUS, at_least=0)]
 Systems = Annotated[tuple[str, ...], several(matching(SYSTEM, 'a name such as "SBN 50", or "unigram"'))]
 DocumentProtocols = Annotated[tuple[str, ...], several(one_of(*DOCUMENT_PROTOCOLS))]
 Several = Annotated[int, whole(2)]  # an error needs two
@@ -106,7 +85,7 @@ class VarianceReduction:
     variants: Variants
     protocols: Protocols
     seeds: Seeds
-    one_seed: FewPanels
+    one_seed: OneSeed
     updates: Count
     eval_every: Count
     factors: Factors
@@ -159,7 +138,8 @@ class BoundTable:
     @property
     def nameable(self) -> set[str]:
         """What `one_seed` can name."""
-        return {*self.models, *self.columns, *map(" ".join, product(self.columns, self.models))}
+        trained = [model for model in self.models if parse_model(model)[0] in BELIEF_NETS]
+        return {*self.models, *self.columns, *map(" ".join, product(self.columns, trained))}
 
 
 def _check_each(protocols: tuple[str, ...], **parameters: tuple[Any, ...]) -> None:
@@ -213,7 +193,7 @@ class DocumentTable:
     protocols: DocumentProtocols
     passes: Each  # over the training documents
     seeds: EachSeeds
-    one_seed: FewCorpora
+    one_seed: OneSeed
     other_passes: Count
     evaluations: Count
     train_documents: Count  # at most so many, random ones

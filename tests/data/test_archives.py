@@ -59,8 +59,8 @@ def test_a_sparse_member_is_refused_before_its_holes_are_filled() -> None:
     header[483:495] = b"%011o\0" % 50_000_000  # the size with its holes
     header[148:156] = b"        "
     header[148:156] = b"%06o\0 " % sum(header)
-    with pytest.raises(FormatError, match=r"'folder/holes' is sparse or has more than 10,000 bytes"):
-        read_tar(bytes(header) + bytes(1024), limit=20_000 // 2)
+    with pytest.raises(FormatError, match="'folder/holes' is sparse"):
+        read_tar(bytes(header) + bytes(1024), limit=20_000)
     assert read_tar(packed(CONTENTS), limit=20_000) == CONTENTS  # control
 
 

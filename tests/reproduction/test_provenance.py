@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,9 @@ from nvil_repro.reproduction.provenance import (
     meaning,
     notebook_hash,
 )
+from nvil_repro.training.lda import LdaSettings
+from nvil_repro.training.nade import NadeSettings
+from nvil_repro.training.settings import TrainSettings
 
 
 @pytest.fixture
@@ -59,10 +63,23 @@ def test_rows_name_the_code_that_trained(project: Path, monkeypatch: pytest.Monk
     code_version.cache_clear()
 
 
-@pytest.mark.parametrize("measuring", [measurements, document_systems], ids=lambda module: module.__name__)
-def test_a_measurements_name_holds_what_measures(measuring: ModuleType) -> None:
-    code = imported(PACKAGE, *measuring.CODE)
-    assert {Path(measuring.__file__).relative_to(PACKAGE).as_posix(), "evaluation/importance.py"} <= code
+@pytest.mark.parametrize(
+    ("module", "measured"),
+    [
+        (measurements, measurements.Likelihood(NadeSettings(), 10)),
+        (measurements, measurements.Bounds(TrainSettings((3,), 50), 10, 10, 10, 10)),
+        (document_systems, document_systems.LdaSystem(LdaSettings(), 20, 10, 10)),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_a_measurements_name_holds_the_code_that_measures(
+    module: ModuleType, measured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(module, "code_hash", lambda of: asked.append(of) or "00000000")
+    assert measured.name
+    code = imported(PACKAGE, *asked[0])
+    assert {Path(str(module.__file__)).relative_to(PACKAGE).as_posix(), "evaluation/importance.py"} <= code
     assert not {"reproduction/document_systems.py", "reproduction/measurements.py"} & AROUND
 
 
