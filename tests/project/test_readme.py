@@ -54,7 +54,7 @@ def test_the_papermill_commands_have_parameters_that_are_taken(monkeypatch: pyte
     )
     kept = parameters(given_to_papermill(keeping), "nvil_vs_wake_sleep")
     assert (kept.profile, kept.keep, kept.settings.seeds) == (
-        "paper-custom", ROOT / "results" / "paper", ((0, 1, 2), (0,)),
+        "paper-custom", ROOT / "results" / "paper", ((0, 1, 2), (0, 1, 2)),
     )  # fmt: skip
     run = parameters(given_to_papermill(command), "variance_reduction")
     assert (run.profile, run.settings.seeds) == ("quick-custom", (0, 1, 2))
