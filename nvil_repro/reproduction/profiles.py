@@ -163,7 +163,7 @@ EXPERIMENTS = {
                     _variance_reduction,
                     protocols=("literal", "tuned"),
                     seeds=(0, 1, 2),
-                    one_seed=("literal", "SBN 200"),
+                    one_seed=("SBN 200-200 literal",),
                     updates=1_000_000,
                     eval_every=20_000,
                     search_updates=50_000,
