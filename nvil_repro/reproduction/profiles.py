@@ -160,7 +160,7 @@ EXPERIMENTS = {
                     _variance_reduction,
                     protocols=("literal", "tuned"),
                     seeds=(0, 1, 2),
-                    one_seed=("literal", "SBN 200"),
+                    one_seed=(),
                     updates=1_000_000,
                     eval_every=20_000,
                     search_updates=50_000,
