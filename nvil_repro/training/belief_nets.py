@@ -38,9 +38,11 @@ def train(
     `folder` keeps checkpoints, so that the same call continues an interrupted run, see `loop.run`; `progress`
     is bar, lines or off, None to find out which; `threads`, as many as torch uses if None, changes the
     compiled engine's speed and no number.
-    Errors: `ValueError` if the data is not bits of matching shape; those of `loop.run`.
+    Errors: `ValueError` if the data is not bits of matching shape, or for a GPU that is not there; those of `loop.run`.
     """
-    check_splits(settings, data)
+    likelihood.check_data(data, settings.batch_size)
+    if settings.device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"device={settings.device!r}: torch finds none on this machine; set device='cpu'")
     method = BeliefNets(
         settings, data.train.to(settings.device), data.valid, threads or torch.get_num_threads()
     )
@@ -146,22 +148,3 @@ def plan_at(s: TrainSettings, update: int) -> Plan:
     ingredients = stack_ingredients([each.variant or "none" for each in s.replicas])
     group = torch.tensor([s.seeds.index(each.seed) for each in s.replicas])
     return clone(Plan(ingredients, rates, s.optimiser, group, s.alpha, s.method), s.device)
-
-
-def check_splits(settings: TrainSettings, data: Splits) -> None:
-    """Refuse data that does not fit before any work.
-
-    Errors: `ValueError` naming the split, what it is and what was expected.
-    """
-    for name, x in (("train", data.train), ("valid", data.valid)):
-        if x.dtype != torch.uint8 or x.ndim != 2 or not len(x) or int(x.max()) > 1:
-            found = f"{name} is {x.dtype} {tuple(x.shape)}"
-            raise ValueError(f"{found}: expected bits, uint8 [N, D] of 0 and 1; binarise it first")
-    columns = data.train.shape[1], data.valid.shape[1]
-    if columns[0] != columns[1]:
-        raise ValueError(f"train has {columns[0]} columns and valid {columns[1]}: expected the same data set")
-    if len(data.train) < settings.batch_size:
-        cases = len(data.train)
-        raise ValueError(f"batch_size={settings.batch_size}: expected at most the {cases} training cases")
-    if settings.device != "cpu" and not torch.cuda.is_available():
-        raise ValueError(f"device={settings.device!r}: torch finds none on this machine; set device='cpu'")

@@ -143,11 +143,11 @@ def test_threads_change_no_number() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (Bits(toy_data().train.float(), toy_data().valid), "train is torch.float32 .*: expected bits"),
-        (Bits(toy_data().train, toy_data().valid * 255), "valid is torch.uint8 .*: expected bits"),
-        (Bits(toy_data().train, toy_data().valid[:0]), "valid is .*: expected bits"),
-        (Bits(toy_data().train, toy_data().valid[:, :4]), "train has 6 columns and valid 4"),
-        (Bits(toy_data().train[:7], toy_data().valid), "batch_size=8: expected at most the 7"),
+        (Bits(toy_data().train.float(), toy_data().valid), "train is torch.float32: expected bits"),
+        (Bits(toy_data().train, toy_data().valid * 255), "valid must hold zeros and ones only, got 255"),
+        (Bits(toy_data().train, toy_data().valid[:0]), "valid must be .* with at least one case"),
+        (Bits(toy_data().train, toy_data().valid[:, :4]), r"valid must be \[cases, 6\]"),
+        (Bits(toy_data().train[:7], toy_data().valid), "train has 7 cases: expected at least 8"),
     ],
 )
 def test_data_that_does_not_fit_is_refused_before_any_work(data: Bits, message: str, tmp_path: Path) -> None:
@@ -159,4 +159,4 @@ def test_data_that_does_not_fit_is_refused_before_any_work(data: Bits, message: 
 def test_a_missing_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"device=.cuda.: .*set device=.cpu."):
-        belief_nets.check_splits(toy_settings(device="cuda"), toy_data())
+        train(toy_settings(device="cuda"), toy_data(), progress="off")
