@@ -24,7 +24,7 @@ AROUND = {"cli.py"} | {
         "executed_text", "experiment", "figures", "naming", "notebook", "partition_claims", "partition_figures",
         "partition_views", "presentation", "profiles", "profiles_rbm", "project", "protocols", "provenance",
         "published", "rbm_claims", "rbm_figures", "readme", "report", "results", "rules", "run_command", "settings",
-        "settings_rbm", "style", "table_figures", "table_views",
+        "settings_rbm", "style", "table_figures", "table_views", "variance_views",
     )
 }  # fmt: skip
 

@@ -16,7 +16,6 @@ from nvil_repro.reproduction import (
     rbm_claims,
     table_views,
 )
-from nvil_repro.reproduction.belief_nets import final_bounds
 from nvil_repro.reproduction.executed_text import renew_text
 from nvil_repro.reproduction.presentation import number
 from nvil_repro.reproduction.profiles import EXPERIMENTS
@@ -24,6 +23,7 @@ from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.protocols import DOCUMENT_PROTOCOLS, PROTOCOLS, protocol_table
 from nvil_repro.reproduction.published import Published, read_published
 from nvil_repro.reproduction.results import Row, frame, read_profile
+from nvil_repro.reproduction.variance_views import final_bounds
 
 if TYPE_CHECKING:
     import pandas

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -24,6 +23,7 @@ from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.results import Row, write_results
 from nvil_repro.reproduction.variance_over_training import trajectory, variance_along
+from nvil_repro.reproduction.variance_views import search_table
 from nvil_repro.trees import replica
 
 VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
@@ -103,55 +103,6 @@ def test_a_diverged_replica_is_a_row_of_nan(
     assert math.isnan(row.value)
     assert row.note.startswith("diverged at update ")
     assert list(belief_nets.variance_rows(run, result, data, (3,), "quick")) == []
-
-
-class Curve(NamedTuple):
-    variant: str
-    values: tuple[float, float]  # at the end, of two seeds
-
-
-def curves(*ends: Curve, row: Any) -> list[Row]:
-    return [
-        row(variant=c.variant, seed=seed, value=value - drop, updates=updates, split="valid", note="as given")
-        for c in ends
-        for seed, value in enumerate(c.values)
-        for updates, drop in ((0, 50.0), (100, 0.0))
-    ]
-
-
-PRINTED = [Curve(v, (-100.0 - i, -102.0 - 3 * i)) for i, v in enumerate(VARIANTS)]
-
-
-def test_order_compares_neighbours_seed_by_seed(row: Any) -> None:
-    order = belief_nets.paper_order(curves(*PRINTED, row=row))
-    assert list(zip(order["above"], order["below"], strict=True)) == list(pairwise(VARIANTS))
-    assert order["lead"].tolist() == [2.0] * 4
-    assert order["stderr"].tolist() == [1.0] * 4
-    assert order["holds"].all()
-
-
-def test_order_and_ends_notice_a_swap_and_a_divergence(row: Any) -> None:
-    swapped = [Curve("full", (-101.5, -106.0)), *PRINTED[1:]]
-    assert belief_nets.paper_order(curves(*swapped, row=row))["holds"].tolist() == [False, True, True, True]
-    with pytest.raises(AssertionError, match=r"SBN 200, quick: best baseline_vn .* the paper's best is full"):
-        belief_nets.require_paper_ends(curves(*swapped, row=row), {"quick"})
-    diverged = [*PRINTED[:1], Curve("baseline_vn", (math.nan, math.nan)), *PRINTED[2:]]
-    with pytest.raises(AssertionError, match="worst baseline_vn"):
-        belief_nets.require_paper_ends(curves(*diverged, row=row), {"quick"})
-
-
-def test_ends_are_required_of_the_named_protocols_alone(row: Any) -> None:
-    told = belief_nets.require_paper_ends(curves(*PRINTED, row=row), {"quick"})
-    assert told == "SBN 200, quick: best full (-101.0), worst none (-109.0)"
-    assert belief_nets.require_paper_ends(curves(*reversed(PRINTED[1:]), row=row), {"improved"}) == ""
-
-
-def test_ends_are_those_of_the_variants_that_were_run(row: Any) -> None:
-    told = belief_nets.require_paper_ends(curves(*PRINTED[:3], row=row), {"quick"})
-    assert told == "SBN 200, quick: best full (-101.0), worst baseline (-105.0)"
-    swapped = [*PRINTED[:1], Curve("baseline_vn", (-300.0, -300.0)), PRINTED[2]]
-    with pytest.raises(AssertionError, match=r"worst baseline_vn .* its worst baseline"):
-        belief_nets.require_paper_ends(curves(*swapped, row=row), {"quick"})
 
 
 def test_independent_pixels_are_a_net_without_weights(data: MnistSplits) -> None:
@@ -298,10 +249,10 @@ def test_the_search_is_in_the_rows_and_names_a_best_one_at_the_end(run: Run, dat
     assert {(r.variant, r.note): r.value for r in rows} == {
         (v, f"rates x {f:g}"): value for v, by in found.items() for f, value in by.items()
     }
-    table = belief_nets.search_table(rows)
+    table = search_table(rows)
     assert table.loc[("3", "vn"), 1.0] == found["vn"][1.0]
     assert set(table["best"]) == {"1, smallest tried"}
-    assert belief_nets.search_table([]).empty
+    assert search_table([]).empty
     assert belief_nets.search_in(rows) == found
     assert belief_nets.search_in([]) == {}
 
@@ -320,32 +271,6 @@ def test_each_variant_trains_at_the_factor_that_its_search_found(
     assert torch.equal(result.final.prior, expected.final.prior)
     plain = belief_nets.train(replace(settings, rate_scale={}), data, progress="off")
     assert not torch.equal(result.final.prior, plain.final.prior)  # control
-
-
-def test_a_search_in_which_all_diverged_says_so(row: Any) -> None:
-    rows = [
-        row(
-            variant=variant,
-            metric=SEARCH,
-            value=value,
-            split="valid",
-            note=f"rates x {factor}{', diverged' * (value != value)}",
-        )
-        for variant, values in (("full", (-3.0, math.nan)), ("none", (math.nan, math.nan)))
-        for factor, value in zip(("1", "30"), values, strict=True)
-    ]
-    table = belief_nets.search_table(rows)
-    assert table["best"].tolist() == ["1, smallest tried", "all diverged"]
-    assert table.loc[("200", "full"), 1.0] == -3.0
-    assert math.isnan(table.loc[("200", "full"), 30.0])
-
-
-def test_a_seed_that_diverged_leaves_no_mean(row: Any) -> None:
-    ends = belief_nets.final_bounds(
-        curves(Curve("full", (-100.0, -100.0)), Curve("none", (-99.0, math.nan)), row=row)
-    )
-    assert ends.loc["full"].item() == -100.0
-    assert math.isnan(ends.loc["none"].item())
 
 
 def test_variances_along_a_training_that_diverged_are_rows_of_nan(
