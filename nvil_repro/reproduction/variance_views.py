@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from nvil_repro.reproduction.belief_nets import search_in
 from nvil_repro.reproduction.naming import SEARCH
 from nvil_repro.reproduction.protocols import VARIANTS
+from nvil_repro.reproduction.rate_search import search_in
 from nvil_repro.reproduction.results import Row, frame
 
 if TYPE_CHECKING:

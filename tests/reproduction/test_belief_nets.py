@@ -13,7 +13,7 @@ from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.evaluation.bounds import estimate_bound
 from nvil_repro.evaluation.exact import exact_log_likelihood
 from nvil_repro.models.belief_net import belief_net
-from nvil_repro.reproduction import belief_nets
+from nvil_repro.reproduction import belief_nets, variance_panels
 from nvil_repro.reproduction.cells import Panel
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS
@@ -21,8 +21,6 @@ from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.variance_over_training import variance_along
 from nvil_repro.trees import replica
 from tests.reproduction import toy_figure
-
-VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +35,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def results(run: Run, data: MnistSplits) -> dict[Panel, belief_nets.Result]:
-    return belief_nets.train_panels(run, data)
+    return variance_panels.train_panels(run, data)
 
 
 @pytest.fixture(scope="module")
 def rows(run: Run, results: dict[Panel, belief_nets.Result], data: MnistSplits) -> list[Row]:
-    return belief_nets.panel_rows(run, results, data)
-
-
-def test_every_panel_variant_and_seed_has_its_rows(rows: list[Row]) -> None:
-    assert {(r.dims, r.protocol) for r in rows} == {("3", "quick"), ("2-3", "quick")}
-    curve = [r for r in rows if r.dims == "3" and r.split == "valid" and r.metric == "bound"]
-    assert sorted((r.variant, r.seed, r.updates) for r in curve) == sorted(
-        (v, s, u) for v in VARIANTS for s in (0, 1) for u in (0, 10, 20)
-    )
-    tests = [r for r in rows if r.split == "test"]
-    assert len(tests) == 2 * 2
-    assert {(r.metric, r.variant, r.n) for r in tests} == {("bound", "full", 40)}
+    return variance_panels.panel_rows(run, results, data)
 
 
 def test_a_test_row_is_the_bound_of_that_replica(
@@ -71,18 +58,6 @@ def test_a_test_row_is_the_bound_of_that_replica(
     assert found["full", 0].value != expected.value.item()  # control
 
 
-def test_variance_is_the_same_with_normalisation_undone(rows: list[Row]) -> None:
-    """At equal parameters VN divides the gradient by a number, and that is all it does."""
-    panel = [r for r in rows if r.dims == "3" and r.seed == 0]
-    used = {r.variant: r.value for r in panel if r.metric == "gradient_variance"}
-    undone = {r.variant: r.value for r in panel if r.metric == "gradient_variance_unscaled"}
-    assert undone["baseline_vn"] == pytest.approx(undone["baseline"], rel=1e-5)
-    assert undone["vn"] == pytest.approx(undone["none"], rel=1e-5)
-    assert used["none"] == undone["none"]
-    assert used["vn"] < 0.99 * undone["vn"]  # control: there is a divisor
-    assert undone["none"] > 1.5 * undone["baseline"]
-
-
 def test_a_diverged_replica_is_a_row_of_nan(
     run: Run, data: MnistSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +68,7 @@ def test_a_diverged_replica_is_a_row_of_nan(
     row = next(belief_nets.bound_rows(run, result, data, (3,), "quick"))
     assert math.isnan(row.value)
     assert row.note.startswith("diverged at update ")
-    assert list(belief_nets.variance_rows(run, result, data, (3,), "quick")) == []
+    assert list(variance_panels.variance_rows(run, result, data, (3,), "quick")) == []
 
 
 def test_independent_pixels_are_a_net_without_weights(data: MnistSplits) -> None:
@@ -109,11 +84,11 @@ def test_rows_say_on_what_device_their_nets_were_trained(
     run: Run, data: MnistSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    result = belief_nets.train_panels(run, data)[Panel((3,), "quick")]
+    result = variance_panels.train_panels(run, data)[Panel((3,), "quick")]
     monkeypatch.setattr(belief_nets, "train", lambda s, *_, **__: asked.append(s.device) or result)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
     there = replace(run, device="cuda")
-    rows = belief_nets.panel_rows(there, belief_nets.train_panels(there, data), data)
+    rows = variance_panels.panel_rows(there, variance_panels.train_panels(there, data), data)
     assert (set(asked), {row.device for row in rows}) == ({"cuda"}, {"cuda (a GPU)"})
     assert all(row.device.startswith("cpu (") for row in variance_along(there, data))
 

@@ -16,8 +16,7 @@ from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.variance_over_training import trajectory, variance_along
 from tests.reproduction import toy_figure
-
-VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
+from tests.reproduction.toy_figure import VARIANTS
 
 
 @pytest.fixture(scope="module")

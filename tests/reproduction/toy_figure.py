@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.reproduction.notebook import Run, parameters
+
+VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
 
 
 def data() -> MnistSplits:
@@ -24,3 +27,9 @@ def run(folder: Path) -> Run:
     sizes = {"updates": 20, "eval_every": 10, "search_updates": 10, "test_cases": 40, "gradient_samples": 5}
     given = {"profile": "smoke", **chosen, **sizes, "results_dir": str(folder)}
     return parameters(given, "variance_reduction")
+
+
+def tuned(run: Run) -> Run:
+    """One network at rates searched for: the printed ones, and rates by which all diverges."""
+    settings = replace(run.settings, protocols=("tuned",), networks=((3,),), factors=(1.0, 1e38))
+    return replace(run, settings=settings)

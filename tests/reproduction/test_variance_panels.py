@@ -1,4 +1,4 @@
-"""What of Figure 1 is trained, what is kept, and the search of rates under "tuned"."""
+"""Figure 1's panels: what is trained, what is kept, and the rows of each."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import pytest
 import torch
 
 from nvil_repro.data.mnist import MnistSplits
-from nvil_repro.reproduction import belief_nets
+from nvil_repro.reproduction import belief_nets, variance_panels
 from nvil_repro.reproduction.cells import Curves, Panel, curve_cells, expected_hashes
 from nvil_repro.reproduction.naming import SEARCH
 from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.results import Row, write_results
 from nvil_repro.reproduction.variance_over_training import variance_along
-from nvil_repro.reproduction.variance_views import search_table
 from tests.reproduction import toy_figure
-
-VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
+from tests.reproduction.toy_figure import VARIANTS, tuned
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +31,32 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return toy_figure.run(tmp_path_factory.mktemp("results"))
 
 
-def tuned(run: Run) -> Run:
-    return replace(
-        run, settings=replace(run.settings, protocols=("tuned",), networks=((3,),), factors=(1.0, 1e38))
+@pytest.fixture(scope="module")
+def rows(run: Run, data: MnistSplits) -> list[Row]:
+    return variance_panels.panel_rows(run, variance_panels.train_panels(run, data), data)
+
+
+def test_every_panel_variant_and_seed_has_its_rows(rows: list[Row]) -> None:
+    assert {(r.dims, r.protocol) for r in rows} == {("3", "quick"), ("2-3", "quick")}
+    curve = [r for r in rows if r.dims == "3" and r.split == "valid" and r.metric == "bound"]
+    assert sorted((r.variant, r.seed, r.updates) for r in curve) == sorted(
+        (v, s, u) for v in VARIANTS for s in (0, 1) for u in (0, 10, 20)
     )
+    tests = [r for r in rows if r.split == "test"]
+    assert len(tests) == 2 * 2
+    assert {(r.metric, r.variant, r.n) for r in tests} == {("bound", "full", 40)}
+
+
+def test_variance_is_the_same_with_normalisation_undone(rows: list[Row]) -> None:
+    """At equal parameters VN divides the gradient by a number, and that is all it does."""
+    panel = [r for r in rows if r.dims == "3" and r.seed == 0]
+    used = {r.variant: r.value for r in panel if r.metric == "gradient_variance"}
+    undone = {r.variant: r.value for r in panel if r.metric == "gradient_variance_unscaled"}
+    assert undone["baseline_vn"] == pytest.approx(undone["baseline"], rel=1e-5)
+    assert undone["vn"] == pytest.approx(undone["none"], rel=1e-5)
+    assert used["none"] == undone["none"]
+    assert used["vn"] < 0.99 * undone["vn"]  # control: there is a divisor
+    assert undone["none"] > 1.5 * undone["baseline"]
 
 
 def test_rows_of_curves_and_of_variances_are_kept_and_only_the_rest_is_trained(
@@ -45,7 +65,7 @@ def test_rows_of_curves_and_of_variances_are_kept_and_only_the_rest_is_trained(
     """Made apart, say on a GPU, they are those of the whole figure, seed by seed; another setting makes them others."""
     one = replace(run.settings, networks=((3,),), seeds=(0,))
     made = replace(run, settings=one, results_dir=tmp_path / "there")
-    there = [*belief_nets.panel_rows(made, belief_nets.train_panels(made, data), data)]
+    there = [*variance_panels.panel_rows(made, variance_panels.train_panels(made, data), data)]
     there += variance_along(made, data)
     write_results(tmp_path / "variance_reduction.csv", there)
     trained = []
@@ -56,20 +76,22 @@ def test_rows_of_curves_and_of_variances_are_kept_and_only_the_rest_is_trained(
         lambda s, *rest, **k: trained.append((s.layers, s.seeds)) or train(s, *rest, **k),
     )
     here = replace(run, keep=tmp_path, results_dir=tmp_path / "here")
-    results = belief_nets.train_panels(here, data)
+    results = variance_panels.train_panels(here, data)
     assert trained == [((3,), (1,)), ((3, 2), (0, 1))]
     assert results.keys() == {Panel((3,), "quick"), Panel((3, 2), "quick")}
-    rows = [*belief_nets.panel_rows(here, results, data), *variance_along(here, data)]
+    rows = [*variance_panels.panel_rows(here, results, data), *variance_along(here, data)]
     assert [row for row in rows if row.dims == "3" and row.seed == 0] == there
     assert {row.settings_hash for row in rows} == expected_hashes(here.experiment, here.settings)
     assert len({row.settings_hash for row in there}) == 2  # a panel's do not depend on `variance_at`
-    whole = belief_nets.panel_rows(run, belief_nets.train_panels(run, data), data)
+    whole = variance_panels.panel_rows(run, variance_panels.train_panels(run, data), data)
     assert {_value(row) for row in whole} < {_value(row) for row in rows}
     write_results(tmp_path / "variance_reduction.csv", rows)
-    assert belief_nets.train_panels(here, data) == {}
-    assert sorted(belief_nets.panel_rows(here, {}, data)) == sorted(row for row in rows if not _along(row))
+    assert variance_panels.train_panels(here, data) == {}
+    assert sorted(variance_panels.panel_rows(here, {}, data)) == sorted(
+        row for row in rows if not _along(row)
+    )
     longer = replace(here, settings=replace(here.settings, updates=30), results_dir=tmp_path / "longer")
-    assert belief_nets.train_panels(longer, data).keys() == set(results)
+    assert variance_panels.train_panels(longer, data).keys() == set(results)
 
 
 def _along(row: Row) -> bool:
@@ -96,7 +118,7 @@ def test_a_search_is_kept_with_the_first_seed_and_serves_the_others(
 ) -> None:
     both = tuned(replace(run, results_dir=tmp_path / "there"))
     first = replace(both, settings=replace(both.settings, seeds=(0,)))
-    rows = belief_nets.panel_rows(first, belief_nets.train_panels(first, data), data)
+    rows = variance_panels.panel_rows(first, variance_panels.train_panels(first, data), data)
     third = f"rates x {1 / 3!r}"  # as if the first seed's search had found it best for one variant
     rows = [
         row._replace(value=0.0, note=third) if row.variant == "none" and "e+38" in row.note else row
@@ -105,9 +127,9 @@ def test_a_search_is_kept_with_the_first_seed_and_serves_the_others(
     write_results(tmp_path / "variance_reduction.csv", rows)
     both = replace(both, keep=tmp_path)
     asked = []
-    monkeypatch.setattr(belief_nets, "search", lambda *_: asked.append(1))
-    results = belief_nets.train_panels(both, data)
-    more = belief_nets.panel_rows(both, results, data)
+    monkeypatch.setattr(variance_panels, "search", lambda *_: asked.append(1))
+    results = variance_panels.train_panels(both, data)
+    more = variance_panels.panel_rows(both, results, data)
     searches = [[row for row in some if row.metric == SEARCH] for some in (rows, more)]
     assert searches[0] == searches[1] != []
     assert not asked  # later seeds learn at the rates that were found for the first
@@ -129,38 +151,11 @@ def test_a_panel_may_have_the_first_seed_alone(run: Run, data: MnistSplits) -> N
     assert seeds("quick") == [(0,), (0,)]
     part = replace(run, settings=replace(run.settings, one_seed=("SBN 3",), networks=((3,),)))
     assert list(curve_cells(part.settings)) == [Curves((3,), "quick", 0)]
-    result = belief_nets.train_panels(part, data)[Panel((3,), "quick")]
+    result = variance_panels.train_panels(part, data)[Panel((3,), "quick")]
     assert {each.seed for each in belief_nets.replicas(result)} == {0}
     for name in ("SBN", "tune", "SBN 3-", "fDARN 3", "SBN 3 quick ", "SBN 3", "SBN 200 literal", "tuned"):
         with pytest.raises(ParameterError, match="one_seed"):
             parameters({"profile": "smoke", "one_seed": [name]}, "variance_reduction")
-
-
-def test_the_search_compares_each_variant_at_every_factor(run: Run, data: MnistSplits) -> None:
-    found = belief_nets.search(tuned(run), (3,), data)
-    assert set(found) == set(VARIANTS)
-    assert all(by[1e38] < -1e30 for by in found.values())
-    settings = belief_nets.train_settings(
-        run, (3,), PROTOCOLS["literal"], variants=VARIANTS, seeds=(0,), updates=10
-    )
-    history = belief_nets.train(settings, data, progress="off").history
-    ends = {r["variant"]: r["value"] for r in history if r["split"] == "valid" and r["updates"] == 10}
-    assert {variant: by[1.0] for variant, by in found.items()} == ends
-
-
-def test_the_search_is_in_the_rows_and_names_a_best_one_at_the_end(run: Run, data: MnistSplits) -> None:
-    rows = list(belief_nets.search_rows(tuned(run), Panel((3,), "tuned"), data))
-    assert len(rows) == 2 * len(VARIANTS)
-    found = belief_nets.search(tuned(run), (3,), data)
-    assert {(r.variant, r.note): r.value for r in rows} == {
-        (v, f"rates x {f:g}"): value for v, by in found.items() for f, value in by.items()
-    }
-    table = search_table(rows)
-    assert table.loc[("3", "vn"), 1.0] == found["vn"][1.0]
-    assert set(table["best"]) == {"1, smallest tried"}
-    assert search_table([]).empty
-    assert belief_nets.search_in(rows) == found
-    assert belief_nets.search_in([]) == {}
 
 
 def test_each_variant_trains_at_the_factor_that_its_search_found(
@@ -168,8 +163,8 @@ def test_each_variant_trains_at_the_factor_that_its_search_found(
 ) -> None:
     best = dict(zip(VARIANTS, (1.0, 30.0, 3.0, 10.0, 1.0), strict=True))
     found = {variant: {factor: -1.0, 7.0: -2.0} for variant, factor in best.items()}
-    monkeypatch.setattr(belief_nets, "search", lambda *_: found)
-    result = belief_nets.train_panels(tuned(run), data)[Panel((3,), "tuned")]
+    monkeypatch.setattr(variance_panels, "search", lambda *_: found)
+    result = variance_panels.train_panels(tuned(run), data)[Panel((3,), "tuned")]
     settings = belief_nets.train_settings(
         run, (3,), PROTOCOLS["tuned"], variants=VARIANTS, seeds=(0, 1), rate_scale=best
     )
