@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nvil_repro.reproduction.experiment import DEVICES, PROFILES, Experiment
-from nvil_repro.reproduction.notebook import parameter_names
+from nvil_repro.reproduction.notebook import keeps_rows, parameter_names
 from nvil_repro.reproduction.profiles import known_experiment, known_profile
 from nvil_repro.reproduction.project import project_root
 
@@ -125,8 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     values = {"profile": profile, "results_dir": str(results)}
     if "device" in parameter_names(experiment):
         values["device"] = args.device
-    can_keep = args.keep is not None and "keep" in parameter_names(experiment)
-    if can_keep and (args.keep / f"{experiment.name}.csv").is_file():
+    if args.keep is not None and keeps_rows(experiment, args.keep):
         values["keep"] = str(_from_here(args.keep))
     started = time.monotonic()
     try:

@@ -110,8 +110,8 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
             f"parameter one_seed names {min(unknown)!r}, which this run has not; it has {known}"
         )
     label = profile if settings == entry.profiles[profile] else profile + CUSTOM
-    keep = _kept_folder(namespace.get("keep"), entry)
-    device = _known_device(namespace.get("device"))
+    keep = kept_folder(namespace.get("keep"), entry)
+    device = known_device(namespace.get("device"))
     run = Run(entry, label, settings, _results_dir(namespace.get("results_dir"), label), keep, device)
     if "In" in namespace:
         namespace[_CHECKED] = len(namespace["In"])
@@ -127,6 +127,11 @@ def parameter_names(experiment: Experiment) -> tuple[str, ...]:
     keep = ("keep",) if issubclass(settings, (BoundTable, DocumentTable, VarianceReduction)) else ()
     device = ("device",) if issubclass(settings, (Quickstart, VarianceReduction)) else ()
     return ("profile", *rules_of(settings), *device, *keep, "results_dir")
+
+
+def keeps_rows(experiment: Experiment, folder: Path) -> bool:
+    """Whether the folder has rows that an experiment can keep."""
+    return "keep" in parameter_names(experiment) and (folder / f"{experiment.name}.csv").is_file()
 
 
 def _read(name: str, rule: Rule, value: Any) -> Any:
@@ -149,7 +154,8 @@ def _results_dir(given: Any, label: str) -> Path:
     return Path(given).resolve()
 
 
-def _known_device(given: Any) -> str:
+def known_device(given: Any) -> str:
+    """What trains: "cpu" unless something else is given. Errors: `ParameterError`, also where torch finds no GPU."""
     device = DEVICES[0] if given is None else _read("device", _DEVICE, given)
     if device == DEVICES[0]:
         return device
@@ -160,7 +166,8 @@ def _known_device(given: Any) -> str:
     return device
 
 
-def _kept_folder(given: Any, experiment: Experiment) -> Path | None:
+def kept_folder(given: Any, experiment: Experiment) -> Path | None:
+    """The folder, if given, with rows and figures of an earlier run of an experiment. Errors: `ParameterError`."""
     if given is None:
         return None
     right = isinstance(given, (str, Path))

@@ -16,6 +16,7 @@ from nvil_repro.files import folder_lock
 from nvil_repro.reproduction.compare import load_comparison, to_text
 from nvil_repro.reproduction.execute import PARENT_VARIABLE
 from nvil_repro.reproduction.experiment import DEVICES, PROFILES
+from nvil_repro.reproduction.notebook import keeps_rows, kept_folder, known_device
 from nvil_repro.reproduction.profiles import EXPERIMENTS, known_experiment, known_profile
 from nvil_repro.reproduction.project import project_root, results_folder
 
@@ -49,6 +50,7 @@ def main(args: argparse.Namespace) -> int:
         if not (notebook := root / "notebooks" / known_experiment(name).notebook).is_file():
             raise FileNotFoundError(f"the notebook of {name} is missing: {notebook}")
     folder = results_folder(root, profile)
+    known_device(args.device)
     keep = None if args.keep is None else known_keep(args.keep, folder, names)
     log, before = folder / "workflow.log", _stamps(folder, names)
     with folder_lock(folder):
@@ -87,7 +89,8 @@ def known_cores(text: str) -> int:
 
 
 def known_keep(folder: Path, results: Path, names: Sequence[str]) -> Path:
-    """A folder with rows of one of these experiments, other than the run's own, which the workflow empties.
+    """A folder with rows, and their figures, of one of these experiments, other than the run's own, which the workflow
+    empties.
 
     Errors: `ValueError`.
     """
@@ -97,6 +100,9 @@ def known_keep(folder: Path, results: Path, names: Sequence[str]) -> Path:
     if not any((folder / f"{name}.csv").is_file() for name in names):
         files = ", ".join(f"{name}.csv" for name in names)
         raise ValueError(f"--keep {folder}: expected a folder of results with one of {files}")
+    for experiment in map(known_experiment, names):
+        if keeps_rows(experiment, folder):
+            kept_folder(folder, experiment)
     return folder
 
 

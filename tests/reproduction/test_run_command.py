@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from nvil_repro.files import folder_lock
 from nvil_repro.reproduction.profiles import EXPERIMENTS
@@ -79,15 +80,34 @@ def test_a_table_is_told_whose_rows_it_keeps(project: Path) -> None:
         assert why in refused.stderr
 
 
+def test_what_a_notebook_would_refuse_is_refused_before_old_results_go(project: Path) -> None:
+    before, name = project / "results" / "before", "nvil_vs_wake_sleep"
+    notebook = project / "notebooks" / EXPERIMENTS[name].notebook
+    toy_notebook(notebook, name, PUBLISH)
+    assert run(name).returncode == 0
+    old = {file: file.read_bytes() for file in EXPERIMENTS[name].products(project / "results" / "smoke")}
+    before.mkdir()
+    (before / f"{name}.csv").touch()
+    refused = run(name, "--force", "--keep", str(before))
+    assert refused.returncode == 2
+    assert "the rows and figures of nvil_vs_wake_sleep (" in refused.stderr
+    assert {file: file.read_bytes() for file in old} == old
+    if not torch.cuda.is_available():
+        refused = run(name, "--force", "--device", "cuda")
+        assert refused.returncode == 2
+        assert "torch finds no GPU here" in refused.stderr
+        assert {file: file.read_bytes() for file in old} == old
+    assert run(name, "--force").returncode == 0
+
+
 def test_what_can_train_on_a_gpu_is_told_whether_to(project: Path) -> None:
     for name in ("quickstart", "nvil_vs_wake_sleep"):
         notebook = project / "notebooks" / EXPERIMENTS[name].notebook
         toy_notebook(notebook, name, 'print("trains on", run.device)\n' + PUBLISH)
-    there = run("quickstart", "nvil_vs_wake_sleep", "--device", "cuda").stdout
-    assert "[quickstart] trains on cuda" in there or "device = 'cuda': torch finds no GPU here" in there, (
-        there
-    )
-    assert "[nvil_vs_wake_sleep] trains on cpu" in there  # it has no choice
+    if torch.cuda.is_available():
+        there = run("quickstart", "nvil_vs_wake_sleep", "--device", "cuda").stdout
+        assert "[quickstart] trains on cuda" in there
+        assert "[nvil_vs_wake_sleep] trains on cpu" in there  # it has no choice
     assert "[quickstart] trains on cpu" in run("quickstart", "--force").stdout
     refused = run("quickstart", "--device", "tpu")
     assert refused.returncode == 2
