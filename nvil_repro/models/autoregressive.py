@@ -29,7 +29,13 @@ def draw(feedforward: Tensor, uniforms: Tensor, lateral: Tensor) -> tuple[Tensor
 
     From what the inputs contribute to the logits [R, B, H], uniforms [R or 1, B, H] and weights [R, H, H];
     compiled on a CPU where numba is installed, `draw_by_unit` elsewhere.
+    Errors: `ValueError` if they do not fit; compiled code would read past the end.
     """
+    (r, cases, h), shape = feedforward.shape, tuple(uniforms.shape)
+    if lateral.shape != (r, h, h):
+        raise ValueError(f"lateral has shape {list(lateral.shape)}, expected {[r, h, h]} to fit the logits")
+    if shape[1:] != (cases, h) or shape[0] not in (1, r):
+        raise ValueError(f"uniforms have shape {list(shape)}, expected {[r, cases, h]} to fit the logits")
     if feedforward.device.type == "cpu" and find_spec("numba"):
         from nvil_repro.kernels.sampling import draw_compiled
 

@@ -242,6 +242,36 @@ def parameters(net: BeliefNet) -> Iterator[tuple[str, Tensor]]:
             yield f"baseline/{i}/{part}/bias", linear.bias
 
 
+def check_net(net: BeliefNet) -> None:
+    """Errors: `ValueError` naming a parameter that does not fit the biases, the replicas or the dtype of the net, or if
+    it has more layers of one kind than of another.
+    """
+    sizes, r = (len(net.centre), *net.layers), net.replicas
+    counts = len(net.generative), len(net.recognition), len(net.baselines) or len(net.recognition)
+    if len(set(counts)) > 1 or not counts[0]:
+        raise ValueError(
+            f"generative, recognition and baselines have {counts} layers: expected as many in each"
+        )
+    expected: dict[str, tuple[int, ...]] = {"model/prior": (r, sizes[-1])}
+    expected["model/prior_lateral"] = (r, sizes[-1], sizes[-1])
+    for i, (below, above) in enumerate(pairwise(sizes)):
+        for group, inputs, units in (("model", above, below), ("inference", below, above)):
+            expected[f"{group}/{i}/weight"] = (r, inputs, units)
+            expected[f"{group}/{i}/bias"] = (r, units)
+            expected[f"{group}/{i}/lateral"] = (r, units, units)
+    for i, baseline in enumerate(net.baselines):
+        hidden = baseline.hidden.bias.shape[-1]
+        for part, inputs, units in (("hidden", sizes[i], hidden), ("output", hidden, 1)):
+            expected[f"baseline/{i}/{part}/weight"] = (r, inputs, units)
+            expected[f"baseline/{i}/{part}/bias"] = (r, units)
+    for name, tensor in parameters(net):
+        if tensor.shape != expected[name] or tensor.dtype != net.prior.dtype:
+            wanted = f"{net.prior.dtype} {list(expected[name])}"
+            raise ValueError(
+                f"{name} is {tensor.dtype} {list(tensor.shape)}: expected {wanted} to fit the net"
+            )
+
+
 def with_parameters(net: BeliefNet, tensors: Iterable[Tensor]) -> BeliefNet:
     """The net with other tensors of the same shapes for its parameters, in the order of `parameters(net)`.
 

@@ -15,7 +15,7 @@ from nvil_repro.learning.closed_form import check_baselines, nvil_gradients
 from nvil_repro.learning.nvil import ALPHA, Ingredients, SignalState
 from nvil_repro.learning.wake_sleep import wake_sleep_gradients
 from nvil_repro.models import belief_net, bernoulli
-from nvil_repro.models.belief_net import BeliefNet, draw_q, sample_p
+from nvil_repro.models.belief_net import BeliefNet, check_net, draw_q, sample_p
 from nvil_repro.training.optimisers import Optimiser, Rates, ascend
 from nvil_repro.trees import view
 
@@ -128,6 +128,7 @@ def _advance_torch(
 
 def _check(net: BeliefNet, plan: Plan, x: Tensor, uniforms: Sequence[Tensor]) -> None:
     """The compiled engine reads and writes unchecked."""
+    check_net(net)
     visible, sizes = len(net.centre), net.layers
     if x.ndim != 4 or x.shape[-1] != visible or x.dtype != torch.uint8 or int(x.max()) > 1:
         raise ValueError(

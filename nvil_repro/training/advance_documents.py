@@ -10,7 +10,7 @@ from torch import Tensor
 from nvil_repro.data.counts import Counts
 from nvil_repro.learning.closed_form import check_baselines, nvil_gradients
 from nvil_repro.models import multinomial
-from nvil_repro.models.belief_net import draw_q
+from nvil_repro.models.belief_net import check_net, draw_q
 from nvil_repro.training.advance import (
     Plan,
     TrainState,
@@ -89,6 +89,7 @@ def _advance_torch(
 def _check(state: TrainState, plan: Plan, train: Counts, cases: Tensor, uniforms: Sequence[Tensor]) -> None:
     """The compiled engine reads and writes unchecked."""
     net = state.net
+    check_net(net)
     if train.vocabulary != len(net.centre):
         raise ValueError(f"documents of {train.vocabulary:,} words for a net of {len(net.centre):,}")
     if cases.ndim != 3 or cases.dtype != torch.int64:

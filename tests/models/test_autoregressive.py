@@ -16,6 +16,7 @@ from nvil_repro.models.belief_net import (
     log_p_terms,
     log_weight,
     parameters,
+    sample_p,
     sample_q,
 )
 from tests import oracle
@@ -93,6 +94,20 @@ def test_lateral_weights_of_another_triangle_are_refused():
     arrays["recognition"][0] = (weight, bias, lateral[:2])
     with pytest.raises(ValueError, match=r"recognition\[0\] lateral has shape \[2, 3\], expected \[3, 3\]"):
         net_from_arrays(**arrays)
+
+
+def test_lateral_weights_and_uniforms_of_other_sizes_are_refused():
+    a, u, lateral = torch.zeros(2, 5, 4), torch.full((1, 5, 4), 0.5), torch.zeros(2, 4, 4)
+    assert autoregressive.draw(a, u, lateral)[0].shape == (2, 5, 4)
+    for wrong in (lateral[:, :3, :3], torch.zeros(2, 5, 5), lateral[:1], lateral[0]):
+        with pytest.raises(ValueError, match=r"lateral has shape .*, expected \[2, 4, 4\]"):
+            autoregressive.draw(a, u, wrong)
+    for wrong in (u[:, :4], u[..., :3], u.expand(3, 5, 4)):
+        with pytest.raises(ValueError, match=r"uniforms have shape .*, expected \[2, 5, 4\]"):
+            autoregressive.draw(a, wrong, lateral)
+    net = oracle.random_net((3, 2), architecture=oracle.FULL)
+    with pytest.raises(ValueError, match="lateral has shape"):
+        sample_p(net._replace(prior_lateral=torch.zeros(1, 1, 1)), [torch.rand(1, 1, n) for n in (4, 3, 2)])
 
 
 @pytest.mark.parametrize(

@@ -137,3 +137,18 @@ def test_other_tensors_take_the_parameters_places_in_order(architecture):
     for wrong in (every[:-1], [*every, every[0]]):
         with pytest.raises(ValueError, match=f"{len(wrong)} tensors for a net of {len(every)} parameters"):
             bn.with_parameters(net, wrong)
+
+
+def test_a_net_whose_parameters_do_not_fit_is_refused_by_name():
+    net = oracle.random_net((3, 2), architecture=oracle.FULL)
+    bn.check_net(net)
+    tensors = [tensor for _, tensor in bn.parameters(net)]
+    for at, (name, tensor) in enumerate(bn.parameters(net)):
+        if name.endswith("bias") or name == "model/prior":
+            continue  # sizes are theirs
+        for wrong in (tensor[..., :-1], torch.cat([tensor, tensor]), tensor.float()):
+            changed = bn.with_parameters(net, [*tensors[:at], wrong, *tensors[at + 1 :]])
+            with pytest.raises(ValueError, match=f"{name} is .*: expected torch.float64"):
+                bn.check_net(changed)
+    with pytest.raises(ValueError, match="expected as many in each"):
+        bn.check_net(net._replace(generative=net.generative[:1]))

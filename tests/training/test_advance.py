@@ -171,6 +171,8 @@ def test_what_does_not_fit_is_refused_before_any_work(engine: str) -> None:
     refused(r"uniforms\[1\] is torch.float64 .*: expected torch.float64", u=[u[0], u[1][..., :2]])
     refused(r"uniforms\[0\] is torch.float32", u=[u[0].float(), u[1]])
     refused("2 arrays of uniforms: wake-sleep needs 5", u=u[:2], plan=plan._replace(method="wake-sleep"))
+    wide = state.net._replace(prior_lateral=torch.zeros(1, 2, 2).double())
+    refused(r"model/prior_lateral is .* \[1, 2, 2\]: expected .* \[1, 3, 3\]", net=wide)
     refused("the net has no baselines", net=state.net._replace(baselines=()))
     before = state.net.prior.clone()
     advance(state, plan, x, u, 0, engine=engine)  # control: what fits is taken

@@ -270,6 +270,8 @@ def test_what_does_not_fit_is_refused_before_any_work(engine: str) -> None:
     refused("cases are documents -1 to 8", cases=cases - 1)
     refused("1 arrays of uniforms: expected one for each of 2 layers", uniforms=u[:1])
     refused(r"uniforms\[1\] is torch.float64 .*: expected torch.float64", uniforms=[u[0], u[1][..., :2]])
+    wide = state.net._replace(prior_lateral=torch.zeros(1, 2, 2).double())
+    refused(r"model/prior_lateral is .* \[1, 2, 2\]: expected .* \[1, 3, 3\]", state=state._replace(net=wide))
     refused("the net has no baselines", state=state._replace(net=state.net._replace(baselines=())))
     before = state.net.prior.clone()
     advance_documents(state, plan, train, cases, u, 0, engine=engine)  # control: what fits is taken
