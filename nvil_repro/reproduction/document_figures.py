@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from nvil_repro.reproduction.cells import DocumentCell, passes_of
 from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.document_table import HEADLINES
 from nvil_repro.reproduction.naming import UNIGRAM
 from nvil_repro.reproduction.results import Row, frame
+from nvil_repro.reproduction.settings import DocumentTable
 from nvil_repro.reproduction.style import Stroke, log_x_axis, marked
 
 if TYPE_CHECKING:
@@ -92,9 +94,9 @@ def _look(protocol: str, printed_kind: bool) -> dict[str, Any]:
     }
 
 
-def perplexity_curves(rows: Sequence[Row]) -> Figure:
-    """Validation perplexity per document along training, a panel a corpus, against minutes of one thread; mean over
-    seeds, thin and pale under the literal protocols, hollow for a further size of the same system.
+def perplexity_curves(rows: Sequence[Row], settings: DocumentTable) -> Figure:
+    """Validation perplexity per document along training, a panel a corpus, against passes over its training documents;
+    mean over seeds, thin and pale under the literal protocols, hollow for a further size of the same system.
     """
     from matplotlib import pyplot
 
@@ -107,18 +109,20 @@ def perplexity_curves(rows: Sequence[Row]) -> Figure:
     for corpus, axes in zip(corpora, panels[0], strict=True):
         own = table[table["dataset"] == corpus]
         for (model, dims, protocol), curve in own.groupby(["model", "dims", "protocol"], sort=False):
-            stroke, mean = SYSTEMS[str(model)], curve.groupby("updates")[["seconds", "value"]].mean()
-            later, hollow = mean[mean.index > 0], dims != own.loc[own["model"] == model, "dims"].iloc[0]
+            stroke, mean = SYSTEMS[str(model)], curve.groupby("updates")["value"].mean()
+            cell = DocumentCell(str(corpus), f"{model} {dims}", str(protocol), None)
+            passes = mean.index * (passes_of(settings, cell) / mean.index.max())
+            later, hollow = mean.index > 0, dims != own.loc[own["model"] == model, "dims"].iloc[0]
             axes.plot(
-                later["seconds"] / 60, numpy.exp(-later["value"]), color=stroke.colour, marker=stroke.marker,
-                linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=marked(len(later)),
+                passes[later], numpy.exp(-mean[later]), color=stroke.colour, marker=stroke.marker,
+                linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=marked(later.sum()),
                 markerfacecolor="white" if hollow else stroke.colour,
                 markeredgecolor=stroke.colour if hollow else "white",
                 linewidth=1.0 if str(protocol) in ALPHA else 2.0,
                 alpha=ALPHA.get(str(protocol), 1.0),
                 label=f"{model} {dims}" + f", {protocol}" * bool(protocol),
             )  # fmt: skip
-        axes.set(title=corpus, xlabel="minutes of one thread, log scale")
+        axes.set(title=corpus, xlabel="passes over the training documents, log scale")
         log_x_axis(axes)
     panels[0, 0].set_ylabel("validation perplexity per document")
     handles, labels = panels[0, 0].get_legend_handles_labels()

@@ -8,6 +8,7 @@ whose partition function annealing underestimates.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,15 @@ CODE = ("reproduction/document_systems.py",)  # and all that it imports
 SOFTMAX = 20  # costs a word as much as so many products
 USUAL = (0.1, 0.5, 0.9, 0.99)  # quantiles of the test lengths at which log Z is shown from both ends
 LOG_Z = "log_z"
+OF_Z = " by 3 standard errors of Z"  # what an interval in a note is called, which `interval_of` reads again
 PER_DOCUMENT, PER_CORPUS = "perplexity_per_document", "perplexity_corpus"
 
 
 def perplexities(scores: Scores, corpus: Corpus, note: str = "") -> Numbers:
-    """Both perplexities of the test documents, under "metric/kind"; the note adds the first one's error of sampling."""
+    """Both perplexities of the test documents, under "metric/kind"; the note adds the first one's error of sampling.
+
+    Those of other documents are under "metric/kind/split".
+    """
     lengths = corpus.test.lengths
     found = perplexity(scores.log_p, lengths)
     if sampling := found.per_document * np.sqrt(np.square(scores.stderr / lengths).sum()) / len(lengths):
@@ -64,8 +69,8 @@ def _both(found: Perplexity, kind: str, note: str) -> Numbers:
 
 @dataclass(frozen=True)
 class BeliefNetSystem:
-    """SBN or fDARN by NVIL: the paper's bound, and the importance-weighted one on random documents, carried over to all
-    of them as a difference estimate.
+    """SBN or fDARN by NVIL: the paper's bound, also on random training documents, and the importance-weighted one on
+    random test documents, carried over to all of them as a difference estimate.
     """
 
     training: DocumentSettings
@@ -98,8 +103,13 @@ class BeliefNetSystem:
         part = random_part(test.documents, self.importance_documents)
         weighted = document_estimates(net, test.take(part.numpy()), self.importance_samples, seed=seed)
         finer = carried_perplexity(scores.log_p, test.lengths, part.numpy(), weighted.values[0].numpy())
+        effective = 1 / (weighted.stderr[0].square() + 1 / self.importance_samples)
         note = f"{self.importance_samples:,} samples each of {len(part):,} documents, carried over to all"
-        return perplexities(scores, data) | _both(finer, "importance-weighted", note)
+        note += f", median effective {effective.median().item():.0f}"
+        seen = data.train.take(random_part(data.train.documents, self.importance_documents).numpy())
+        fit = document_bounds(net, seen, self.bound_samples, seed=seed, name="train")
+        numbers = perplexities(scores, data) | _both(finer, "importance-weighted", note)
+        return numbers | _both(perplexity(fit.values[0].numpy(), seen.lengths), "bound/train", "")
 
 
 @dataclass(frozen=True)
@@ -163,14 +173,19 @@ class ReplicatedSoftmaxSystem:
         lengths = torch.from_numpy(test.lengths)
         low, high = (math.exp(-(part[0] / lengths).mean().item()) for part in (found.upper, found.lower))
         effective = f"{partition.log_z.effective_samples.min().item():.0f} effective at worst"
-        interval = f"{low:.0f} to {high:.0f} by 3 standard errors of Z"
-        note = f"{chains:,} chains, {rungs:,} rungs: {interval}, {effective}"
+        note = f"{chains:,} chains, {rungs:,} rungs: {low:.0f} to {high:.0f}{OF_Z}, {effective}"
         scores = Scores(found.value[0].numpy(), np.zeros(test.documents), "estimate")
         usual = np.quantile(test.lengths, USUAL, method="nearest").astype(np.int64)
         falling = log_partition_from_above(net, usual, data.train, chains=chains, rungs=rungs, seed=seed)
         below = _log_z("AIS", rising, usual, chains)
         above = _log_z("reverse AIS", falling, usual, chains)
         return perplexities(scores, data, note) | below | above
+
+
+def interval_of(note: str) -> tuple[float, float] | None:
+    """The ends of the perplexity that a note of the replicated softmax gives; None where there are none."""
+    found = re.search(rf"(\d+) to (\d+){OF_Z}", note)
+    return (float(found[1]), float(found[2])) if found else None
 
 
 def _log_z(method: str, partition: Partition, lengths: NDArray[np.int64], chains: int) -> Numbers:

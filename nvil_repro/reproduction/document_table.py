@@ -217,5 +217,5 @@ def _rows_of(run: Run, cell: DocumentCell, dataset: str) -> Callable[..., Row]:
 
 def _test_rows(row: Callable[..., Row], test: Mapping[str, tuple[float, float, int, str]]) -> Iterator[Row]:
     for key, (value, stderr, n, note) in test.items():
-        metric, _, kind = key.partition("/")
-        yield row(metric=metric, variant=kind, split="test", value=value, stderr=stderr, n=n, note=note)
+        metric, kind, split = (*key.split("/"), "test")[:3]
+        yield row(metric=metric, variant=kind, split=split, value=value, stderr=stderr, n=n, note=note)

@@ -23,11 +23,11 @@ from nvil_repro.models.replicated_softmax import ReplicatedSoftmax
 from nvil_repro.models.unigram import unigram
 from nvil_repro.reproduction.cells import DocumentCell
 from nvil_repro.reproduction.compare import NOT_RUN
-from nvil_repro.reproduction.document_systems import LOG_Z, PER_CORPUS, PER_DOCUMENT
+from nvil_repro.reproduction.document_systems import LOG_Z, PER_CORPUS, PER_DOCUMENT, interval_of
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.naming import BELIEF_NETS, UNIGRAM, parse_model
 from nvil_repro.reproduction.presentation import diverged, present
-from nvil_repro.reproduction.published import Published
+from nvil_repro.reproduction.published import Published, data_of
 from nvil_repro.reproduction.results import Row
 
 if TYPE_CHECKING:
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 
 # Of the private file behind the printed 20 Newsgroups rows; recalled from the literature, not checked.
 PRIVATE = {"documents": "11,314 / 7,531", "mean length": 51.8, "sd": 70.8, "unigram perplexity": 1335.0}
+
+# How what is no bound and not exact is estimated, by kind of system.
+ESTIMATES = {
+    "LDA": "left-to-right estimate",
+    "Replicated softmax": "AIS estimate",
+    "DocNADE": "estimate over orders",
+}
 
 # Corpora of any number of words that stand in for one of the paper's.
 STAND_INS = {r"reuters21578(-\d+)?": "rcv1"}
@@ -66,8 +73,8 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
     Columns: corpus, system, protocol, log P is, paper, ours (per document, the paper's definition; mean over seeds that
     did not diverge), stderr (over test documents), spread (largest less smallest seed), seeds, diverged (seeds),
     paper / unigram and ours / unigram (each with its own unigram), corpus perplexity (the other one), documents,
-    updates, minutes (of one thread, a seed); updates and note are the first seed's. Of the paper's corpora that no row
-    is of, the printed numbers alone, noted "not run".
+    updates, minutes (of one thread, a seed), interval (of all seeds' partition functions together); updates and note
+    are the first seed's. Of the paper's corpora that no row is of, the printed numbers alone, noted "not run".
     """
     import pandas
 
@@ -77,7 +84,7 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
     }
     printed = {number.dataset: number.published for number in published if number.model == UNIGRAM}
     lines = [_line(group, published, printed, unigrams) for group in _groups(tests)]
-    run = {row.dataset.partition(",")[0] for row in tests}  # "20news, 2,000 documents"
+    run = {data_of(row.dataset.partition(",")[0]) for row in tests}  # "20news, 2,000 documents"
     numbers = [n for n in published if (n.experiment, n.measured) == ("document_perplexity", PER_DOCUMENT)]
     waiting = [n for n in numbers if n.published is not None and n.dataset not in run]
     table = pandas.DataFrame([*lines, *(_not_run(number, printed) for number in waiting)])
@@ -86,12 +93,16 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
 
 
 def presented(table: pandas.DataFrame) -> pandas.DataFrame:
-    """`summary` as text, errors beside their numbers."""
+    """`summary` as text, errors beside their numbers; what log P is, estimates by how they are made."""
+    kinds = [
+        ESTIMATES.get(system.rpartition(" ")[0], kind) if kind == "estimate" else kind
+        for system, kind in zip(table["system"], table["log P is"], strict=True)
+    ]
     ratio = dict.fromkeys(["paper / unigram", "ours / unigram"], ".3f")
     text = present(
-        table,
+        table.assign(**{"log P is": kinds}),
         ["corpus", "system", "protocol", "log P is"],
-        {"paper": ".0f", "ours": ".0f", "spread": ".0f", **ratio}
+        {"paper": ".0f", "ours": ".0f", "interval": "", "spread": ".0f", **ratio}
         | {"corpus perplexity": ".0f", "minutes": ".0f", "seeds": ""}
         | diverged(table),
         errors={"ours": "stderr"},
@@ -118,10 +129,11 @@ def _line(
         "paper": paper,
         "ours": ours,
         "stderr": _mean(row.stderr for row in headlines),
+        "interval": _interval(row.note for row in headlines),
         "spread": max(values) - min(values) if len(values) > 1 else math.nan,
         "seeds": len(values),
         "diverged": len(headlines) - len(values),
-        "paper / unigram": paper / _known(printed.get(first.dataset)),
+        "paper / unigram": paper / _known(printed.get(data_of(first.dataset))),
         "ours / unigram": ours / unigrams.get(first.dataset, math.nan),
         "corpus perplexity": _mean(row.value for row in group if row.metric == PER_CORPUS),
         "documents": first.n,
@@ -140,9 +152,15 @@ def _not_run(number: Published, printed: Mapping[str, float | None]) -> dict[str
         "log P is": number.variant,
         "paper": paper,
         "ours": math.nan,
+        "interval": "",
         "paper / unigram": paper / _known(printed.get(number.dataset)),
         "note": NOT_RUN,
     }
+
+
+def _interval(notes: Iterable[str]) -> str:
+    found = [ends for ends in map(interval_of, notes) if ends]
+    return f"{min(low for low, _ in found):.0f} to {max(high for _, high in found):.0f}" if found else ""
 
 
 def _groups(rows: Iterable[Row]) -> Iterable[list[Row]]:
@@ -159,6 +177,28 @@ def _mean(values: Iterable[float | None]) -> float:
 
 def _known(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def fits(rows: Sequence[Row]) -> pandas.DataFrame:
+    """How far belief networks fit what they saw better: a line a corpus, system and protocol whose bound on training
+    documents is in the rows, with the perplexities per document of the bound on *training* and *test* documents, means
+    over seeds that have both, their ratio test / training, and the seeds.
+    """
+    import pandas
+
+    lines: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    found: dict[tuple[Any, ...], dict[str, float]] = {}
+    for row in rows:
+        if (row.metric, row.variant) == (PER_DOCUMENT, "bound"):
+            found.setdefault(_net(row), {})[row.split] = row.value
+    for (corpus, model, dims, protocol, _), by in found.items():
+        if by.keys() >= {"train", "test"}:
+            lines.setdefault((corpus, f"{model} {dims}", protocol), []).append((by["train"], by["test"]))
+    columns = [(*map(statistics.fmean, zip(*pairs, strict=True)), len(pairs)) for pairs in lines.values()]
+    table = pandas.DataFrame(columns, columns=["training", "test", "seeds"])
+    table.index = pandas.MultiIndex.from_tuples(list(lines), names=["corpus", "system", "protocol"])
+    table.insert(2, "test / training", table["test"] / table["training"])
+    return table
 
 
 def partitions(rows: Sequence[Row]) -> pandas.DataFrame:
@@ -210,7 +250,7 @@ def places(table: pandas.DataFrame, published: Sequence[Published]) -> pandas.Da
 
 def _printed_of(corpus: str) -> str:
     """The paper's corpus that this one is, or stands in for."""
-    return next((paper for names, paper in STAND_INS.items() if re.fullmatch(names, corpus)), corpus)
+    return next((paper for names, paper in STAND_INS.items() if re.fullmatch(names, corpus)), data_of(corpus))
 
 
 def require_sound(rows: Sequence[Row]) -> str:

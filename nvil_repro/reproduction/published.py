@@ -40,18 +40,20 @@ class Published(NamedTuple):
     note: str
 
     def matches(self, row: Row) -> bool:
-        """Whether `row` measures this number, on MNIST in any binarisation or on the same corpus."""
-        same_data = (
-            row.dataset.split("-")[0] == "mnist"
-            if self.dataset == "mnist-fixed"
-            else row.dataset == self.dataset
-        )
+        """Whether `row` measures this number, on the same `data_of`."""
         return (
-            same_data
+            data_of(row.dataset) == self.dataset
             and row.metric == ("bound" if self.measured == RANK else self.measured)
             and (row.experiment, row.model, row.dims, row.method, row.variant, row.split)
             == (self.experiment, self.model, self.dims, self.method, self.variant, self.split)
         )
+
+
+def data_of(dataset: str) -> str:
+    """The data of the paper that this is: MNIST in any binarisation, RCV1-v2 from tokens or weights; else itself."""
+    return (
+        "mnist-fixed" if dataset.split("-")[0] == "mnist" else {"rcv1-weights": "rcv1"}.get(dataset, dataset)
+    )
 
 
 def read_published(path: str | Path | None = None) -> list[Published]:

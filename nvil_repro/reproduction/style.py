@@ -75,9 +75,15 @@ def log_x_axis(axes: Axes) -> None:
 
 
 def use_style() -> None:
-    """Set seaborn's and matplotlib's defaults for the figures of this project, in a notebook or a script."""
+    """Set seaborn's and matplotlib's defaults for the figures of this project, in a notebook or a script, and have
+    pandas show tables whole.
+    """
     import matplotlib
+    import pandas
     import seaborn
+
+    for length in ("max_rows", "max_columns", "max_colwidth"):
+        pandas.set_option(f"display.{length}", None)
 
     seaborn.set_theme(
         context="notebook", style="ticks", palette=[stroke.colour for stroke in STROKES.values()]

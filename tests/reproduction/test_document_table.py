@@ -113,6 +113,24 @@ def test_the_unigram_row(rows: list[Row], corpora: dict[str, Corpus]) -> None:
     assert corpus.value != row.value  # control: they are two numbers
 
 
+def test_the_bound_on_training_documents_stands_beside_the_test_s(
+    rows: list[Row], systems: dict[Cell, Measured], corpora: dict[str, Corpus]
+) -> None:
+    net = systems[Cell("20news", "SBN 3", "quick", 0)].result.best.net
+    seen = corpora["20news"].train.take(random_part(300, 20).numpy())
+    bound = document_bounds(net, seen, seed=0, name="train")
+    (row,) = [r for r in rows if (r.model, r.metric, r.split) == ("SBN", PER_DOCUMENT, "train")]
+    assert row.value == pytest.approx(np.exp(-bound.per_word()[0].item()), rel=1e-12)
+    assert (row.variant, row.n) == ("bound", 20)
+    fits = document_views.fits(rows)
+    assert fits.index.tolist() == [("toy", "SBN 3", "quick"), ("toy", "fDARN 2", "quick")]
+    line, test = fits.loc["toy", "SBN 3", "quick"], found(rows, "SBN", "bound").value
+    assert line.tolist() == pytest.approx([row.value, test, test / row.value, 1])
+    kept = [r for r in rows if (r.split, r.model) != ("train", "SBN")]  # as of rows made before
+    assert document_views.fits(kept).index.tolist() == [("toy", "fDARN 2", "quick")]
+    assert document_views.fits([]).empty
+
+
 def test_a_test_row_is_what_it_says(
     rows: list[Row], systems: dict[Cell, Measured], corpora: dict[str, Corpus]
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from nvil_repro.reproduction import document_views
-from nvil_repro.reproduction.document_systems import PER_DOCUMENT
+from nvil_repro.reproduction.document_systems import OF_Z, PER_DOCUMENT
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import Row
 
@@ -86,3 +86,36 @@ def test_what_no_length_of_training_excuses(row: Callable[..., Row]) -> None:
         document_views.require_sound([unigram, first, weighted._replace(value=901.0)])
     with pytest.raises(AssertionError, match="no system was trained"):
         document_views.require_sound([unigram])
+
+
+def test_estimates_are_told_by_how_they_are_made(row: Callable[..., Row]) -> None:
+    common = {"experiment": "document_perplexity", "dataset": "20news", "metric": PER_DOCUMENT, "dims": "50"}
+    common |= {"method": "", "protocol": "", "variant": "estimate", "value": 950.0}
+    rows = [row(model=model, **common) for model in ("LDA", "Replicated softmax", "DocNADE")]
+    rows.append(row(**common | {"model": "SBN", "variant": "bound"}))
+    shown = document_views.presented(document_views.summary(rows, [])).reset_index()
+    expected = ["left-to-right estimate", "AIS estimate", "estimate over orders", "bound"]
+    assert shown["log P is"].tolist() == expected
+
+
+def test_the_interval_of_seeds_is_that_of_their_partition_functions(row: Callable[..., Row]) -> None:
+    common = {"experiment": "document_perplexity", "dataset": "20news", "metric": PER_DOCUMENT, "dims": "50"}
+    common |= {"model": "Replicated softmax", "method": "", "protocol": "", "variant": "estimate"}
+    notes = [f"1,000 chains, 1,000 rungs: {low} to 960{OF_Z}, 3 effective at worst" for low in (940, 930)]
+    rows = [row(seed=seed, value=950.0, note=note, **common) for seed, note in enumerate(notes)]
+    shown = document_views.presented(document_views.summary(rows, []))
+    assert shown["interval"].tolist() == ["930 to 960"]
+    shown = document_views.presented(document_views.summary([rows[0]._replace(note="10 orders")], []))
+    assert shown["interval"].tolist() == ["–"]
+
+
+def test_rcv1_from_weights_is_the_papers_corpus(row: Callable[..., Row]) -> None:
+    rows = [r._replace(dataset="rcv1-weights") for r in table_3(row)]
+    table = document_views.summary(rows, read_published())
+    line = table[table["log P is"] == "bound"].iloc[0]
+    assert (line["corpus"], line["paper"]) == ("rcv1-weights", 784)
+    assert line["paper / unigram"] == pytest.approx(784 / 2208)
+    assert set(table[table["note"] == "not run"]["corpus"]) == {"20news"}
+    assert document_views.places(table, read_published())["system"].tolist() == ["SBN 50", "unigram"]
+    other = document_views.summary([r._replace(dataset="rcv1-mine") for r in rows], read_published())
+    assert set(other[other["note"] == "not run"]["corpus"]) == {"20news", "rcv1"}  # control
