@@ -25,6 +25,7 @@ from nvil_repro.reproduction.results import Row, curve_rows, result_row
 from nvil_repro.reproduction.runs import LIKELIHOOD, protocol_settings, run_folder
 from nvil_repro.training.mixture import MixtureSettings
 from nvil_repro.training.nade import NadeSettings
+from nvil_repro.training.settings import TrainSettings
 from nvil_repro.training.together import Job, train_together
 
 INFERENCE = ("factorial", "autoregressive")  # the inference networks of Table 2
@@ -55,19 +56,24 @@ def _likelihood(run: Run, cell: Cell, passes: int, cases: int) -> Likelihood:
 
 
 def _bounds(run: Run, cell: Cell, passes: int, cases: int) -> Bounds:
-    s, (kind, layers), how = run.settings, parse_model(cell.model), PROTOCOLS[cell.protocol]
-    updates = _whole(passes * cases / how.batch)
-    training = protocol_settings(
-        how,
+    s = run.settings
+    training = training_settings(run, cell, passes * cases / PROTOCOLS[cell.protocol].batch)
+    return Bounds(training, s.bound_samples, s.test_cases, s.importance_samples, s.importance_cases)
+
+
+def training_settings(run: Run, cell: Cell, updates: float) -> TrainSettings:
+    """Of a belief network of the table, over about so many updates."""
+    s, (kind, layers), whole = run.settings, parse_model(cell.model), _whole(updates)
+    return protocol_settings(
+        PROTOCOLS[cell.protocol],
         layers,
-        updates=updates,
-        eval_every=_whole(updates / s.evaluations),
+        updates=whole,
+        eval_every=_whole(whole / s.evaluations),
         seeds=(cell.seed,),
         method=WAKE_SLEEP if cell.column == WAKE_SLEEP else NVIL,
         architecture=architecture(kind, cell.column),
         validation_samples=s.bound_samples,
     )
-    return Bounds(training, s.bound_samples, s.test_cases, s.importance_samples, s.importance_cases)
 
 
 def _whole(updates: float) -> int:
@@ -105,7 +111,7 @@ def table_rows(run: Run, nets: Mapping[Cell, Measured | None], data: MnistSplits
             yield from kept[cell]
             continue
         result, test = measured
-        row = _rows_of(run, cell, data.dataset)
+        row = rows_of(run, cell, data.dataset, cell_hash(run.experiment, run.settings, cell))
         yield from curve_rows(row, result.history)
         common: dict[str, Any] = {"split": "test", "updates": result.updates, "seconds": result.seconds}
         for metric, (value, stderr, n, note) in test.items():
@@ -115,13 +121,13 @@ def table_rows(run: Run, nets: Mapping[Cell, Measured | None], data: MnistSplits
             yield row(metric=result.history[0]["metric"], value=math.nan, note=note, **common)
 
 
-def _rows_of(run: Run, cell: Cell, dataset: str) -> Callable[..., Row]:
+def rows_of(run: Run, cell: Cell, dataset: str, settings_hash: str) -> Callable[..., Row]:
+    """How to write a row of this net."""
     kind, layers = parse_model(cell.model)
     method, variant = {WAKE_SLEEP: (WAKE_SLEEP, ""), LIKELIHOOD: ("", "")}.get(cell.column, (NVIL, "full"))
     if variant and AUTOREGRESSIVE in run.settings.columns:
         variant = INFERENCE[cell.column == AUTOREGRESSIVE]
     return partial(
         result_row, run, dataset=dataset, model=kind, layers=layers, method=method, variant=variant,
-        protocol=cell.protocol, seed=cell.seed, threads=1,
-        settings_hash=cell_hash(run.experiment, run.settings, cell),
+        protocol=cell.protocol, seed=cell.seed, threads=1, settings_hash=settings_hash,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple, TypeVar
 
 from nvil_repro.reproduction.experiment import Experiment
@@ -36,6 +37,15 @@ class Cell(NamedTuple):
     column: str
     protocol: str
     seed: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Of Tables 1 and 2: what an update of a net costs."""
+
+    model: str
+    column: str
+    protocol: str
 
 
 class DocumentCell(NamedTuple):
@@ -77,7 +87,7 @@ class Along:
     seed: int
 
 
-AnyCell = Cell | DocumentCell | Curves | Along
+AnyCell = Cell | Timing | DocumentCell | Curves | Along
 Key = TypeVar("Key", Cell, DocumentCell)
 
 
@@ -94,6 +104,13 @@ def bound_cells(s: BoundTable) -> Iterator[Cell]:
             for column, how in places:
                 few = {model, column, f"{column} {model}"} & set(s.one_seed)
                 yield from (Cell(model, column, how, seed) for seed in (seeds[:1] if few else seeds))
+
+
+def timing_cells(s: BoundTable) -> Iterator[Timing]:
+    """Protocol by protocol."""
+    nets = [model for model in s.models if parse_model(model)[0] in BELIEF_NETS]
+    places = product(s.protocols, nets, s.columns)
+    yield from (Timing(model, column, protocol) for protocol, model, column in places)
 
 
 def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
@@ -141,6 +158,8 @@ def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
     """The settings hash of a table or figure of this cell alone: of the cell's rows, whatever stands beside it."""
     if isinstance(cell, (Curves, Along)):
         return _figure_hash(experiment, s, cell)
+    if isinstance(cell, Timing):
+        return _timing_hash(experiment, s, cell)
     alone: dict[str, Any] = {"seeds": ((cell.seed,),), "protocols": (cell.protocol,) if cell.protocol else ()}
     alone["passes"] = () if cell.seed is None else (passes_of(s, cell),)
     if isinstance(cell, DocumentCell):
@@ -148,7 +167,18 @@ def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
         return run_hash(experiment, s, without=("one_seed",), **alone)
     alone |= {"models": (cell.model,), "columns": (cell.column,)}
     alone |= {} if cell.protocol else dict.fromkeys(_OF_BOUNDS)
-    return run_hash(experiment, s, lambda how: how.of_column(cell.column), without=("one_seed",), **alone)
+    without = ("one_seed", "timed_updates")
+    return run_hash(experiment, s, lambda how: how.of_column(cell.column), without=without, **alone)
+
+
+def _timing_hash(experiment: Experiment, s: BoundTable, cell: Timing) -> str:
+    alone: dict[str, Any] = {
+        "models": (cell.model,),
+        "columns": (cell.column,),
+        "protocols": (cell.protocol,),
+    }
+    without = ("one_seed", "seeds", "passes", "test_cases", *_OF_BOUNDS)
+    return run_hash(experiment, s, lambda how: how.of_column(cell.column), without=without, **alone)
 
 
 def _figure_hash(experiment: Experiment, s: VarianceReduction, cell: Curves | Along) -> str:
@@ -178,7 +208,7 @@ def expected_hashes(experiment: Experiment, settings: Any) -> set[str]:
 def cells_of(settings: Any) -> Sequence[AnyCell]:
     """Those of a table or of Figure 1; none of other experiments."""
     if isinstance(settings, BoundTable):
-        return list(bound_cells(settings))
+        return [*bound_cells(settings), *timing_cells(settings)]
     if isinstance(settings, VarianceReduction):
         return [*curve_cells(settings), *along_cells(settings)]
     return list(document_cells(settings)) if isinstance(settings, DocumentTable) else []
@@ -206,7 +236,8 @@ def without_kept(run: Run, jobs: Mapping[Key, Job], datasets: Collection[str]) -
     kept = kept_rows(run, datasets)
     needed = {cell: job for cell, job in jobs.items() if cell not in kept or finished(job)}
     if run.keep is not None:
-        codes = sorted({row.code_version for cell in kept.keys() - needed.keys() for row in kept[cell]})
+        there = (jobs.keys() & kept.keys()) - needed.keys()
+        codes = sorted({row.code_version for cell in there for row in kept[cell]})
         told = f"{len(jobs) - len(needed)} of {len(jobs)} nets are not trained: their rows are kept"
         print(f"{told}, written by {', '.join(codes)}" if codes else told)
     return needed

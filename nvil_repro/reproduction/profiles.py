@@ -61,6 +61,7 @@ _table_1 = BoundTable(
     test_cases=2_000,
     importance_samples=500,
     importance_cases=100,
+    timed_updates=100,
     binarisation="auto",
 )
 _EXACT = ("mixture of Bernoullis 500", "NADE 500")
@@ -75,6 +76,7 @@ _PAPER: dict[str, Any] = {
     "test_cases": 10_000,
     "importance_samples": 5_000,
     "importance_cases": 1_000,
+    "timed_updates": 1_000,
 }
 _table_2 = InferenceTable(
     **{**asdict(_table_1), "models": ("SBN 200", "SBN 200-200-200"), "columns": (NVIL, AUTOREGRESSIVE)}

@@ -129,6 +129,7 @@ class BoundTable:
     test_cases: TestCases
     importance_samples: Count
     importance_cases: TestCases
+    timed_updates: Count
     binarisation: Binarisation
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ import numpy
 from nvil_repro.reproduction.results import Row, frame
 from nvil_repro.reproduction.style import COLUMN_STROKES, log_x_axis
 from nvil_repro.reproduction.table_views import trained_by
+from nvil_repro.reproduction.update_times import MILLISECONDS
 
 if TYPE_CHECKING:
     import pandas
@@ -61,8 +62,8 @@ def _keys(columns: Sequence[str], protocols: Collection[str]) -> list[Line2D]:
 
 def table_curves(rows: Sequence[Row], x: str = "updates") -> Figure:
     """Validation bound of every net, a panel a model, a colour and dash each way to train, a width a protocol; a band
-    for the range over seeds. `x` is "updates" (in thousands) or "seconds" (of training on one thread, in minutes, log).
-    The first tenth of a training may lie below the panel.
+    for the range over seeds. `x` is "updates" (in thousands) or "minutes" (of training on one thread, log: updates
+    times what `update_times` measured of one). The first tenth of a training may lie below the panel.
     """
     import seaborn
 
@@ -75,9 +76,12 @@ def table_curves(rows: Sequence[Row], x: str = "updates") -> Figure:
     table["network"] = table["model"] + " " + table["dims"]
     table["trained by"] = [trained_by(row) for row in chosen]
     unit, label = _AXES[x]
+    if x == "minutes":
+        costs = {_net(row): row.value for row in rows if row.metric == MILLISECONDS}
+        table[x] = table["updates"] * [costs[_net(row)] / 60_000 for row in chosen]
     net = table.groupby(["network", "trained by", "protocol", "seed"], dropna=False)
     late = table[table["updates"] >= net["updates"].transform("max") / 10]
-    table[label] = table.groupby(["network", "trained by", "protocol", "updates"])[x].transform("mean") / unit
+    table[label] = table[x] / unit
     table = table[table["updates"] > 0]
     columns = [name for name in COLUMN_STROKES if name in set(table["trained by"])]
     grid = seaborn.relplot(
@@ -103,7 +107,7 @@ def table_curves(rows: Sequence[Row], x: str = "updates") -> Figure:
     grid.set_axis_labels("", "validation bound, nats")
     grid.figure.supxlabel(label, fontsize="medium")
     grid.set(ylim=(late["value"].min() - 2, table["value"].max() + 2))
-    if x == "seconds":
+    if x == "minutes":
         for axes in grid.axes.flat:
             log_x_axis(axes)
     return grid.figure
@@ -111,8 +115,12 @@ def table_curves(rows: Sequence[Row], x: str = "updates") -> Figure:
 
 _AXES = {
     "updates": (1000.0, "parameter updates, thousands"),
-    "seconds": (60.0, "minutes of one thread, log scale"),
+    "minutes": (1.0, "minutes of one thread, log scale"),
 }
+
+
+def _net(row: Row) -> tuple[str, ...]:
+    return row.model, row.dims, trained_by(row), row.protocol
 
 
 def galleries(pictures: Mapping[str, Any], title: str, signed: bool = False) -> Figure | None:

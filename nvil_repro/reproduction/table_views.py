@@ -21,6 +21,7 @@ from nvil_repro.reproduction.protocols import AUTOREGRESSIVE
 from nvil_repro.reproduction.published import Published
 from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.runs import LIKELIHOOD
+from nvil_repro.reproduction.update_times import MILLISECONDS
 
 if TYPE_CHECKING:
     import pandas
@@ -112,6 +113,21 @@ def leads(table: pandas.DataFrame, above: str, below: str) -> pandas.DataFrame:
         for name in (above, below)
     }
     return columns[below] - columns[above]
+
+
+def costs(rows: Iterable[Row]) -> pandas.DataFrame:
+    """What an update costs, in milliseconds of one thread, see `update_times`: models down, protocols and ways to train
+    across.
+    """
+    import pandas
+
+    found = [
+        (f"{row.model} {row.dims}", row.protocol, trained_by(row), row.value)
+        for row in rows
+        if row.metric == MILLISECONDS
+    ]
+    table = pandas.DataFrame(found, columns=["model", "protocol", "trained by", "ms"])
+    return table.pivot_table(index="model", columns=["protocol", "trained by"], values="ms", sort=False)
 
 
 def require_sound(rows: Sequence[Row], data: MnistSplits) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy
 import pytest
 
+from nvil_repro.reproduction import table_views
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.style import COLUMN_STROKES
@@ -48,11 +49,27 @@ def test_curves_have_a_panel_a_model(row: Any) -> None:
     assert [axes.get_title() for axes in figure.axes] == ["SBN 200", "SBN 200-200"]
     assert figure.get_supxlabel() == "parameter updates, thousands"
     assert not any(axes.get_xlabel() for axes in figure.axes)  # a panel's own would run into the next one's
-    assert table_curves(table(row), "seconds").axes[0].get_xscale() == "log"
     early = table(row)[0]._replace(updates=5, value=-500.0)
     assert table_curves([early, *table(row)]).axes[0].get_ylim() == figure.axes[0].get_ylim() == (-112, -98)
     with pytest.raises(ValueError, match="no finite validation bounds"):
         table_curves(table(row)[2:3])
+
+
+def test_curves_go_by_minutes_as_updates_were_timed(row: Any) -> None:
+    times = {"NVIL": 6.0, "wake-sleep": 12.0}
+    timed = [
+        r._replace(metric="ms_per_update", split="train", value=times[r.method], updates=50)
+        for r in table(row)
+        if r.split == "test"
+    ]
+    later = [r._replace(updates=10 * r.updates) for r in table(row) if r.split == "valid"]
+    axes = table_curves([*table(row), *later, *timed], "minutes").axes[0]
+    assert axes.get_xscale() == "log"
+    ends = sorted({round(float(max(line.get_xdata())), 6) for line in axes.lines if len(line.get_xdata())})
+    assert ends == [1100 * 6 / 60_000, 1100 * 12 / 60_000]
+    assert table_views.costs(timed).loc["SBN 200"].tolist() == [6.0, 12.0]
+    with pytest.raises(KeyError):
+        table_curves(table(row), "minutes")
 
 
 def test_galleries_and_matrices_share_a_scale() -> None:
