@@ -109,12 +109,17 @@ def tally(
 ) -> Counts:
     """The counts of tokens, or of groups of `counts` equal tokens, given by their document and word, in any order.
 
-    shape: (N, V).
+    shape: (N, V). Errors: `ValueError` for a sum that 32 bits do not hold.
     """
     keys, inverse = np.unique(documents.astype(np.int64) * shape[1] + words, return_inverse=True)
-    sums = np.bincount(inverse, weights=counts, minlength=len(keys)).astype(np.int32)
+    sums = np.bincount(inverse, weights=counts, minlength=len(keys))
+    if (large := sums > np.iinfo(np.int32).max).any():
+        document, word = divmod(int(keys[large.argmax()]), shape[1])
+        raise ValueError(
+            f"document {document} has word {word} {sums.max():,.0f} times: expected counts below 2^31"
+        )
     starts = np.searchsorted(keys, np.arange(shape[0] + 1, dtype=np.int64) * shape[1])
-    return Counts(starts, (keys % shape[1]).astype(np.int32), sums, shape[1])
+    return Counts(starts, (keys % shape[1]).astype(np.int32), sums.astype(np.int32), shape[1])
 
 
 def from_dense(matrix: NDArray[np.integer]) -> Counts:

@@ -148,6 +148,8 @@ def _counts(matrix: Any, words: tuple[str, ...], name: str) -> Counts:
         raise ValueError(
             f"{name} has shape {shape}: expected documents x {len(words):,}, a column for each word"
         )
+    if values.dtype.kind not in "buif":
+        raise ValueError(f"{name} holds values of type {values.dtype}: expected counts, whole numbers")
     with np.errstate(invalid="ignore"):
         wrong = ~((values >= 0) & (values < 2**31) & (values == np.floor(values)))
     if wrong.any():

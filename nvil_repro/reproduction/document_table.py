@@ -142,7 +142,8 @@ def _other(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> System:
         return DocNadeSystem(DocNadeSettings(units, **length), *sizes, s.orders)
     if kind == "LDA":
         return LdaSystem(LdaSettings(units, **length), corpus.test.documents, s.particles)
-    return ReplicatedSoftmaxSystem(ReplicatedSoftmaxSettings(units, **length), *sizes, s.chains, s.rungs)
+    training = ReplicatedSoftmaxSettings(units, **length, chains=max(20, s.chains // 10), rungs=s.rungs)
+    return ReplicatedSoftmaxSystem(training, *sizes, s.chains, s.rungs)
 
 
 def _seeds(cell: DocumentCell) -> tuple[int, ...]:

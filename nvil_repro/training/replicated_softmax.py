@@ -35,7 +35,9 @@ class ReplicatedSoftmaxSettings(SeedSettings):
     The gradient is that of the sum over the minibatch of log p / length, what `perplexity_per_document` is made of: as
     hidden biases are scaled by the length, those of log p itself would grow with it. `rate` multiplies it and falls
     linearly, to zero at `updates`, while the steps of CD grow from 1 to `steps`. `weight_decay` shrinks W by rate x
-    weight_decay an update. log Z while training is annealed by `chains` chains over `rungs` rungs.
+    weight_decay an update. log Z of the validation documents is annealed by `chains` chains over `rungs` rungs, of
+    the minibatches that training is watched by over a tenth of them. Too few flatter a model by chance, and of many
+    evaluations the one that is flattered most would pass for the best.
     Nothing but `checkpoint_seconds` is outside the hash. Errors: `SettingsError`.
     """
 
@@ -49,8 +51,8 @@ class ReplicatedSoftmaxSettings(SeedSettings):
     batch_size: int = 100
     eval_every: int = 500
     patience: int | None = None  # evaluations without a better one before a replica stops; None: never
-    chains: int = 20
-    rungs: int = 200
+    chains: int = 100
+    rungs: int = 1_000
     chunk: int = 500  # updates between estimates of the training objective
     dtype: str = "float32"
     checkpoint_seconds: float = 60.0
@@ -126,7 +128,7 @@ class ReplicatedSoftmaxMethod:
                 cases = self._minibatch(first_update + t, seed)
                 self._update(kept, documents(cases, kept[0].bias.dtype), seed, first_update + t)
             if end == count:
-                objective[:, r] = self._per_word(kept[0], cases).mean
+                objective[:, r] = self._per_word(kept[0], cases, max(2, self.settings.rungs // 10)).mean
 
         run_interleaved(run, len(self.replicas), count, 10, self.threads)
         return objective
@@ -156,18 +158,19 @@ class ReplicatedSoftmaxMethod:
     def evaluate(self, state: ReplicatedSoftmaxState) -> Estimate:
         """The log-likelihood per word of the validation documents, by annealing; its standard error is log Z's."""
         each = [
-            self._per_word(view(state.net, r), self.valid) for r in range(len(self.replicas))
+            self._per_word(view(state.net, r), self.valid, self.settings.rungs)
+            for r in range(len(self.replicas))
         ]  # alone, so alike in any company
         mean, stderr = (torch.cat(column) for column in zip(*(e[:2] for e in each), strict=True))
         return Estimate(mean, stderr, self.valid.documents)
 
-    def _per_word(self, net: ReplicatedSoftmax, cases: Counts) -> Estimate:
+    def _per_word(self, net: ReplicatedSoftmax, cases: Counts, rungs: int) -> Estimate:
         """The mean of log p / length over the cases; NaN of a model that has diverged."""
         if not all(bool(part.isfinite().all()) for part in net):
             nothing = torch.full((1,), torch.nan, dtype=torch.float64)
             return Estimate(nothing, nothing, cases.documents)
-        s, lengths = self.settings, torch.from_numpy(cases.lengths)
-        log_z = log_partition(net, cases.lengths, cases, chains=s.chains, rungs=s.rungs)
+        lengths = torch.from_numpy(cases.lengths)
+        log_z = log_partition(net, cases.lengths, cases, chains=self.settings.chains, rungs=rungs)
         log_p = log_prob(net, cases, log_z)
         stderr = (log_p.value - log_p.lower) / 3
         return Estimate((log_p.value / lengths).mean(-1), (stderr / lengths).mean(-1), cases.documents)

@@ -116,6 +116,22 @@ def test_what_is_no_count_is_named(kind: Any, bad: float) -> None:
         corpus(test=kind(matrix))
 
 
+def test_what_are_no_numbers_or_too_large_sums_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"train holds values of type <U.*: expected counts"):
+        corpus(TRAIN.astype(str))
+    with pytest.raises(ValueError, match="test holds values of type object"):
+        corpus(test=TEST.astype(object))
+    at = (np.zeros(2, int), np.zeros(2, int))
+    twice = sparse.coo_array((np.full(2, 2**30), at), TRAIN.shape)
+    with pytest.raises(
+        ValueError, match=r"document 0 has word 0 2,147,483,648 times: expected counts below 2\^31"
+    ):
+        corpus(twice)
+    once = sparse.coo_array((np.array([2**30, 2**30 - 1]), at), TRAIN.shape)  # control
+    with pytest.raises(ValueError, match="validation=1, expected"):  # of one document: its counts were taken
+        corpus(once, preprocess=False, log_rounded=False, validation=1)
+
+
 def test_a_vocabulary_that_disagrees_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"train has shape \(5, 6\): expected documents x 5, a column for each"
