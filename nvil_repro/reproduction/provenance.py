@@ -47,14 +47,19 @@ def provenance(device: str = "cpu") -> Provenance:
 
 
 @cache
-def processor() -> str:
-    """The processor's model name, as the system gives it."""
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's model name as the system gives it, with family and model: the name may leave out the generation."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = cpuinfo.read_text().partition("\n\n")[0].splitlines()
     except OSError:
         lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    first = {
+        key.strip(): value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon
+    }
+    if "model name" not in first:
+        return platform.processor() or platform.machine()
+    numbers = [f"{key.split()[-1]} {first[key]}" for key in ("cpu family", "model") if key in first]
+    return ", ".join([first["model name"], *numbers])
 
 
 @cache

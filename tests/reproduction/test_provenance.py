@@ -146,3 +146,15 @@ def test_a_notebook_is_its_code(tmp_path: Path) -> None:
         return notebook_hash(path)
 
     assert hashed("a = 1", "x", []) == hashed("a = 1", "y", ["1"]) != hashed("a = 2", "x", [])
+
+
+def test_a_processor_is_told_from_the_next_generation_of_the_same_name(tmp_path: Path) -> None:
+    file, one = (
+        tmp_path / "cpuinfo",
+        "processor\t: 0\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\n",
+    )
+    file.write_text(f"{one}\n{one.replace(': 0', ': 1')}")
+    assert provenance.processor(file) == "AMD EPYC, family 26, model 2"
+    arm = tmp_path / "arm"
+    arm.write_text("processor\t: 0\nBogoMIPS\t: 50.00\n")
+    assert provenance.processor(arm) == provenance.processor(tmp_path / "absent") != ""
