@@ -72,9 +72,10 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
 
     Columns: corpus, system, protocol, log P is, paper, ours (per document, the paper's definition; mean over seeds that
     did not diverge), stderr (over test documents), spread (largest less smallest seed), seeds, diverged (seeds),
-    paper / unigram and ours / unigram (each with its own unigram), corpus perplexity (the other one), documents,
-    updates, minutes (of one thread, a seed), interval (of all seeds' partition functions together); updates and note
-    are the first seed's. Of the paper's corpora that no row is of, the printed numbers alone, noted "not run".
+    paper / unigram and ours / unigram (each with its own unigram), corpus perplexity (the other one), validation (the
+    best perplexity along a training, by what training watches), documents, updates, minutes (of one thread, a seed),
+    interval (of all seeds' partition functions together); updates and note are the first seed's. Of the paper's corpora
+    that no row is of, the printed numbers alone, noted "not run".
     """
     import pandas
 
@@ -84,6 +85,9 @@ def summary(rows: Sequence[Row], published: Sequence[Published]) -> pandas.DataF
     }
     printed = {number.dataset: number.published for number in published if number.model == UNIGRAM}
     lines = [_line(group, published, printed, unigrams) for group in _groups(tests)]
+    watched = _watched(rows)
+    for line in lines:
+        line["validation"] = watched.get((line["corpus"], line["system"], line["protocol"]), math.nan)
     run = {data_of(row.dataset.partition(",")[0]) for row in tests}  # "20news, 2,000 documents"
     numbers = [n for n in published if (n.experiment, n.measured) == ("document_perplexity", PER_DOCUMENT)]
     waiting = [n for n in numbers if n.published is not None and n.dataset not in run]
@@ -158,6 +162,16 @@ def _not_run(number: Published, printed: Mapping[str, float | None]) -> dict[str
     }
 
 
+def _watched(rows: Iterable[Row]) -> dict[tuple[str, str, str], float]:
+    """By corpus, system and protocol: the best validation perplexity along a training, its mean over seeds."""
+    best: dict[tuple[str, str, str], dict[int | None, float]] = {}
+    for row in rows:
+        if row.split == "valid" and math.isfinite(row.value):
+            seeds = best.setdefault((row.dataset, f"{row.model} {row.dims}", row.protocol), {})
+            seeds[row.seed] = min(seeds.get(row.seed, math.inf), math.exp(-row.value))
+    return {key: statistics.fmean(seeds.values()) for key, seeds in best.items()}
+
+
 def _interval(notes: Iterable[str]) -> str:
     found = [ends for ends in map(interval_of, notes) if ends]
     return f"{min(low for low, _ in found):.0f} to {max(high for _, high in found):.0f}" if found else ""
@@ -225,7 +239,8 @@ def partitions(rows: Sequence[Row]) -> pandas.DataFrame:
 
 def places(table: pandas.DataFrame, published: Sequence[Published]) -> pandas.DataFrame:
     """The printed order beside ours, best first: a line a corpus and system of `summary` that the paper prints on it,
-    or on the corpus that it stands in for, by what the paper measures, under the protocol that did best.
+    or on the corpus that it stands in for, by what the paper measures, under the protocol that did best on validation
+    documents.
 
     Columns: corpus, printed of, system, log P is, protocol, paper, ours, place in the paper, place here, and ratio:
     ours / unigram over paper / unigram, 1 where the two agree; nan for a stand-in.
@@ -239,7 +254,7 @@ def places(table: pandas.DataFrame, published: Sequence[Published]) -> pandas.Da
     lines = lines.assign(paper=pandas.Series(papers, lines.index, dtype=float)).dropna(
         subset=["paper", "ours"]
     )
-    best = lines.sort_values("ours").drop_duplicates(["corpus", "system"])
+    best = lines.sort_values(["validation", "ours"]).drop_duplicates(["corpus", "system"])
     ranks = best.groupby("corpus")[["paper", "ours"]].rank().astype(int)
     ratio = best["ours / unigram"] / best["paper / unigram"]
     columns = best[["corpus", *keys, "protocol", "paper", "ours"]].assign(

@@ -48,7 +48,7 @@ def provenance(device: str = "cpu") -> Provenance:
 
 @cache
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's model name as the system gives it, with family and model: the name may leave out the generation."""
+    """The processor's model name as the system gives it, with family and model, as names may leave out generations."""
     try:
         lines = cpuinfo.read_text().partition("\n\n")[0].splitlines()
     except OSError:

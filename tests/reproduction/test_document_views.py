@@ -59,6 +59,28 @@ def test_places_are_those_of_what_the_paper_measures(row: Callable[..., Row]) ->
     assert document_views.places(table.assign(corpus="another"), read_published()).empty
 
 
+def test_places_are_those_of_the_protocol_that_validation_prefers(row: Callable[..., Row]) -> None:
+    literal = table_3(row)[1]._replace(protocol="literal", value=850.0)  # better on test documents
+    watched = {"split": "valid", "metric": "bound_per_word", "variant": ""}
+    curves = [
+        each._replace(value=-math.log(value), updates=at, seed=seed, **watched)
+        for each, seed, values in (
+            (literal, 0, (960, 940)),
+            (table_3(row)[1], 0, (970, 930)),
+            (table_3(row)[2], 1, (900, 931)),
+        )
+        for at, value in enumerate(values)
+    ]
+    for rows, protocol in ((curves, "improved"), ([], "literal")):
+        table = document_views.summary([*table_3(row), literal, *rows], read_published())
+        found = document_views.places(table, read_published()).set_index("system")
+        assert found.loc["SBN 50", "protocol"] == protocol
+    table = document_views.summary([*table_3(row), literal, *curves], read_published())
+    validation = table.set_index(["protocol", "log P is"])["validation"]
+    assert validation["improved", "bound"] == pytest.approx((930 + 900) / 2)
+    assert validation["literal", "bound"] == pytest.approx(940)
+
+
 def test_the_order_on_a_stand_in_is_beside_that_of_the_paper_s_corpus(row: Callable[..., Row]) -> None:
     fdarn = [r._replace(model="fDARN", value=r.value - 5) for r in table_3(row) if r.model == "SBN"]
     names = ("reuters21578", "reuters21578-10000", "reuters21578-raw")
