@@ -116,7 +116,7 @@ def tally(
     if (large := sums > np.iinfo(np.int32).max).any():
         document, word = divmod(int(keys[large.argmax()]), shape[1])
         raise ValueError(
-            f"document {document} has word {word} {sums.max():,.0f} times: expected counts below 2^31"
+            f"document {document} has word {word} {sums[large.argmax()]:,.0f} times: expected counts below 2^31"
         )
     starts = np.searchsorted(keys, np.arange(shape[0] + 1, dtype=np.int64) * shape[1])
     return Counts(starts, (keys % shape[1]).astype(np.int32), sums.astype(np.int32), shape[1])

@@ -159,7 +159,10 @@ def _counts(matrix: Any, words: tuple[str, ...], name: str) -> Counts:
             "a whole number that is not negative"
         )
     kept = values > 0
-    return tally(rows[kept], columns[kept], (shape[0], shape[1]), values[kept])
+    try:
+        return tally(rows[kept], columns[kept], (shape[0], shape[1]), values[kept])
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _entries(matrix: Any) -> tuple[Array, Array, Array, tuple[int, ...]]:

@@ -1,4 +1,5 @@
-"""The cells of Tables 1 to 3, a trained net or system each, and of Figure 1; the hash of the settings of one alone.
+"""The cells of Tables 1 to 3, a trained net or system each or what its update costs, and of Figure 1; the hash of the
+settings of one alone.
 
 That hash is in the rows of the cell, so a table or figure may be made in several sittings or on several machines: what
 `keep` names holds rows of cells that need not be computed again.

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from nvil_repro.reproduction.cells import DocumentCell, passes_of
 from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.document_table import HEADLINES
 from nvil_repro.reproduction.naming import UNIGRAM
 from nvil_repro.reproduction.results import Row, frame
-from nvil_repro.reproduction.settings import DocumentTable
 from nvil_repro.reproduction.style import Stroke, log_x_axis, marked
 
 if TYPE_CHECKING:
@@ -94,9 +92,10 @@ def _look(protocol: str, printed_kind: bool) -> dict[str, Any]:
     }
 
 
-def perplexity_curves(rows: Sequence[Row], settings: DocumentTable) -> Figure:
-    """Validation perplexity per document along training, a panel a corpus, against passes over its training documents;
-    mean over seeds, thin and pale under the literal protocols, hollow for a further size of the same system.
+def perplexity_curves(rows: Sequence[Row], passes: Mapping[tuple[str, str, str], float]) -> Figure:
+    """Validation perplexity per document along training, a panel a corpus, against passes over its training documents,
+    of which an update makes `document_table.passes_an_update`; mean over seeds, thin and pale under the literal
+    protocols, hollow for a further size of the same system.
     """
     from matplotlib import pyplot
 
@@ -110,11 +109,10 @@ def perplexity_curves(rows: Sequence[Row], settings: DocumentTable) -> Figure:
         own = table[table["dataset"] == corpus]
         for (model, dims, protocol), curve in own.groupby(["model", "dims", "protocol"], sort=False):
             stroke, mean = SYSTEMS[str(model)], curve.groupby("updates")["value"].mean()
-            cell = DocumentCell(str(corpus), f"{model} {dims}", str(protocol), None)
-            passes = mean.index * (passes_of(settings, cell) / mean.index.max())
+            share = passes[corpus, f"{model} {dims}", str(protocol)]
             later, hollow = mean.index > 0, dims != own.loc[own["model"] == model, "dims"].iloc[0]
             axes.plot(
-                passes[later], numpy.exp(-mean[later]), color=stroke.colour, marker=stroke.marker,
+                mean.index[later] * share, numpy.exp(-mean[later]), color=stroke.colour, marker=stroke.marker,
                 linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=marked(later.sum()),
                 markerfacecolor="white" if hollow else stroke.colour,
                 markeredgecolor=stroke.colour if hollow else "white",

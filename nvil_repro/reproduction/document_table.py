@@ -121,7 +121,9 @@ def _belief_net(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> Be
 
 
 def _other(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> System:
-    """By the defaults of its settings."""
+    """By the defaults of its settings, but that the replicated softmax is validated by a tenth of the chains of the
+    test, and as many rungs.
+    """
     s, (kind, (units,)) = run.settings, parse_model(cell.system)
     sizes = len(corpus.words), corpus.test.documents
     usual: dict[str, DocNadeSettings | ReplicatedSoftmaxSettings | LdaSettings]
@@ -142,7 +144,8 @@ def _other(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> System:
         return DocNadeSystem(DocNadeSettings(units, **length), *sizes, s.orders)
     if kind == "LDA":
         return LdaSystem(LdaSettings(units, **length), corpus.test.documents, s.particles)
-    training = ReplicatedSoftmaxSettings(units, **length, chains=max(20, s.chains // 10), rungs=s.rungs)
+    chains = max(100, s.chains // 10)
+    training = ReplicatedSoftmaxSettings(units, **length, chains=chains, rungs=s.rungs)
     return ReplicatedSoftmaxSystem(training, *sizes, s.chains, s.rungs)
 
 
@@ -154,6 +157,15 @@ def _schedule(passes: int, corpus: Corpus, batch: int, chunk: int, evaluations: 
     """Updates and updates between evaluations, in whole chunks."""
     updates = max(1, round(passes * corpus.train.documents / batch / chunk)) * chunk
     return updates, max(1, round(updates / evaluations / chunk)) * chunk
+
+
+def passes_an_update(run: Run, corpora: Mapping[str, Corpus]) -> dict[tuple[str, str, str], float]:
+    """By data set, system and protocol: the share of the training documents that an update sees."""
+    return {
+        (corpora[cell.corpus].dataset, cell.system, cell.protocol): system.training.batch_size
+        / corpora[cell.corpus].train.documents
+        for cell, system in table_cells(run, corpora).items()
+    }
 
 
 def train_table(run: Run, corpora: Mapping[str, Corpus]) -> dict[DocumentCell, Measured | None]:

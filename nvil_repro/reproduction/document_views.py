@@ -163,13 +163,17 @@ def _not_run(number: Published, printed: Mapping[str, float | None]) -> dict[str
 
 
 def _watched(rows: Iterable[Row]) -> dict[tuple[str, str, str], float]:
-    """By corpus, system and protocol: the best validation perplexity along a training, its mean over seeds."""
+    """By corpus, system and protocol: the best validation perplexity along a training, its mean over seeds that did not
+    diverge.
+    """
     best: dict[tuple[str, str, str], dict[int | None, float]] = {}
     for row in rows:
-        if row.split == "valid" and math.isfinite(row.value):
+        if row.split == "valid":
             seeds = best.setdefault((row.dataset, f"{row.model} {row.dims}", row.protocol), {})
-            seeds[row.seed] = min(seeds.get(row.seed, math.inf), math.exp(-row.value))
-    return {key: statistics.fmean(seeds.values()) for key, seeds in best.items()}
+            least = seeds.get(row.seed, math.inf)
+            seeds[row.seed] = min(least, math.exp(-row.value)) if math.isfinite(row.value) else math.nan
+    finite = {key: [value for value in seeds.values() if value == value] for key, seeds in best.items()}
+    return {key: statistics.fmean(values) for key, values in finite.items() if values}
 
 
 def _interval(notes: Iterable[str]) -> str:

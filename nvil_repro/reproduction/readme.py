@@ -143,9 +143,9 @@ LEGENDS: Mapping[str, str] = {
     "the test set.",
     "nvil_vs_wake_sleep": f"{_BOUNDS} An fDARN has an autoregressive prior.",
     "autoregressive_inference": _BOUNDS,
-    "document_perplexity": "Perplexity per document, lower is better; after ± the standard error over test documents, "
-    "*interval*: from three standard errors of the partition functions, whose own estimates few chains may carry; "
-    f"{_SEEDS}; *importance-weighted*: 1,000 samples of each of 1,000 documents, carried over to all by what they gain "
+    "document_perplexity": "Perplexity per document, lower is better; after ± the standard error over test documents; "
+    "*interval*: of the replicated softmax, by three standard errors of its partition functions, which few chains may "
+    f"carry; {_SEEDS}; *importance-weighted*: 1,000 samples of each of 1,000 documents, carried over to all by their gain "
     f"on the bound; {_MINUTES}.",
     "continuous_latents": f"Nats, lower is better; {_SEEDS}.",
     "rbm_training": "Nats, higher is better; after ± the standard error over test cases; *from* and *to* are the "

@@ -16,7 +16,7 @@ from nvil_repro.files import folder_lock
 from nvil_repro.reproduction.compare import load_comparison, to_text
 from nvil_repro.reproduction.execute import PARENT_VARIABLE
 from nvil_repro.reproduction.experiment import DEVICES, PROFILES
-from nvil_repro.reproduction.notebook import keeps_rows, kept_folder, known_device
+from nvil_repro.reproduction.notebook import keeps_rows, kept_folder, known_device, parameter_names
 from nvil_repro.reproduction.profiles import EXPERIMENTS, known_experiment, known_profile
 from nvil_repro.reproduction.project import project_root, results_folder
 
@@ -50,7 +50,8 @@ def main(args: argparse.Namespace) -> int:
         if not (notebook := root / "notebooks" / known_experiment(name).notebook).is_file():
             raise FileNotFoundError(f"the notebook of {name} is missing: {notebook}")
     folder = results_folder(root, profile)
-    known_device(args.device)
+    if any("device" in parameter_names(known_experiment(name)) for name in names):
+        known_device(args.device)
     keep = None if args.keep is None else known_keep(args.keep, folder, names)
     log, before = folder / "workflow.log", _stamps(folder, names)
     with folder_lock(folder):

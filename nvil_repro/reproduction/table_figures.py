@@ -78,6 +78,10 @@ def table_curves(rows: Sequence[Row], x: str = "updates") -> Figure:
     unit, label = _AXES[x]
     if x == "minutes":
         costs = {_net(row): row.value for row in rows if row.metric == MILLISECONDS}
+        if missing := {_net(row) for row in chosen} - costs.keys():
+            raise ValueError(
+                f"no {MILLISECONDS} of {' '.join(min(missing))}: time it by update_times.time_updates"
+            )
         table[x] = table["updates"] * [costs[_net(row)] / 60_000 for row in chosen]
     net = table.groupby(["network", "trained by", "protocol", "seed"], dropna=False)
     late = table[table["updates"] >= net["updates"].transform("max") / 10]

@@ -1,4 +1,4 @@
-"""What an update of each net of Tables 1 and 2 costs, all of them in one run, so that they can be compared."""
+"""What an update of each net of Table 1 or 2 costs, all of a table in one run, so that they can be compared."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ ROUNDS = 5
 
 def time_updates(run: Run, data: MnistSplits) -> Iterator[Row]:
     """Milliseconds an update, on one thread, of every net of the table under every protocol, from its start: metric
-    `MILLISECONDS`; of what `run.keep` has, the rows that are kept.
+    `MILLISECONDS`. Where `run.keep` has all of one run they are kept: some of one and some of another tell nothing.
     """
-    s, kept = run.settings, kept_rows(run, [data.dataset])
+    s, cells, kept = run.settings, list(timing_cells(run.settings)), kept_rows(run, [data.dataset])
+    rows = [row for cell in cells for row in kept.get(cell, [])]
+    if len(rows) == len(cells) and len({(row.device, row.code_version) for row in rows}) == 1:
+        yield from rows
+        return
     methods = {
         cell: BeliefNets(training_settings(run, _first(run, cell), s.timed_updates), data.train, data.valid)
-        for cell in timing_cells(s)
-        if cell not in kept
+        for cell in cells
     }
-    fastest = _fastest(methods, s.timed_updates)
-    for cell in timing_cells(s):
-        if cell in kept:
-            yield from kept[cell]
-            continue
+    for cell, (updates, fastest) in _fastest(methods, s.timed_updates).items():
         row = rows_of(run, _first(run, cell), data.dataset, cell_hash(run.experiment, s, cell))
         note = f"fastest of {ROUNDS} rounds, the nets in turn"
-        yield row(metric=MILLISECONDS, value=fastest[cell], split="train", updates=s.timed_updates, note=note)
+        yield row(metric=MILLISECONDS, value=fastest, split="train", updates=updates, note=note)
 
 
 def _first(run: Run, cell: Timing) -> Cell:
@@ -44,20 +43,22 @@ def _first(run: Run, cell: Timing) -> Cell:
     return Cell(cell.model, cell.column, cell.protocol, seeds[cell.protocol][0])
 
 
-def _fastest(methods: Mapping[Timing, BeliefNets], updates: int) -> dict[Timing, float]:
-    """Each in its fastest round: whatever else a machine does only adds. Before the rounds, one chunk each, which may
-    have to compile.
+def _fastest(methods: Mapping[Timing, BeliefNets], updates: int) -> dict[Timing, tuple[int, float]]:
+    """About so many updates, in whole chunks, and each net's milliseconds an update in its fastest round: whatever else
+    a machine does only adds. Before the rounds, one chunk each, which may have to compile.
     """
+    found: dict[Timing, tuple[int, float]] = {}
     states = {cell: method.start() for cell, method in methods.items()}
-    best = dict.fromkeys(methods, math.inf)
     with one_thread(), Progress(len(methods) * (1 + ROUNDS), "Timing updates", unit="net") as progress:
-        for count in (0, *[updates] * ROUNDS):
+        for warm in (False, *[True] * ROUNDS):
             for cell, method in methods.items():
                 chunk = method.settings.chunk
+                count = max(1, round(updates / chunk)) * chunk if warm else chunk
                 begin = time.perf_counter()
-                for first in range(0, max(chunk, count), chunk):
+                for first in range(0, count, chunk):
                     method.advance(states[cell], first, chunk)
-                if count:
-                    best[cell] = min(best[cell], 1e3 * (time.perf_counter() - begin) / max(chunk, count))
+                each = 1e3 * (time.perf_counter() - begin) / count
+                if warm:
+                    found[cell] = count, min(each, found.get(cell, (count, math.inf))[1])
                 progress.step(1)
-    return best
+    return found

@@ -15,8 +15,8 @@ from nvil_repro.learning.closed_form import check_baselines, nvil_gradients
 from nvil_repro.learning.nvil import ALPHA, Ingredients, SignalState
 from nvil_repro.learning.wake_sleep import wake_sleep_gradients
 from nvil_repro.models import belief_net, bernoulli
-from nvil_repro.models.belief_net import BeliefNet, check_net, draw_q, sample_p
-from nvil_repro.training.optimisers import Optimiser, Rates, ascend
+from nvil_repro.models.belief_net import BeliefNet, check_net, draw_q, parameters, sample_p
+from nvil_repro.training.optimisers import MOMENTS, Optimiser, Rates, ascend
 from nvil_repro.trees import view
 
 
@@ -67,10 +67,10 @@ def advance(
     parameters: for h^1..h^L, [G, T, B, H_i] each, and after them, read by wake-sleep alone, for dreams of
     x, h^1..h^L. On a CPU a replica's bits do not depend on the other replicas, nor on `threads`.
     A replica that diverges carries NaN from then on and disturbs no other. Denormal numbers count as zero on a CPU.
-    Errors: `ValueError` if x is not bits, if the uniforms do not fit, if the input-dependent baseline is on in a net
-    without baselines, or for an engine that is unknown or not this device's.
+    Errors: `ValueError` for a state whose parts do not fit, if x is not bits, if the uniforms do not fit, if the
+    input-dependent baseline is on in a net without baselines, or for an engine that is unknown or not this device's.
     """
-    _check(state.net, plan, x, uniforms)
+    _check(state, plan, x, uniforms)
     device = state.net.prior.device
     engine = engine or default_engine(device)
     if engine not in ENGINES:
@@ -126,9 +126,10 @@ def _advance_torch(
     return torch.cat([advance_batched(*one, x, uniforms, first_update) for one in alone], 1)
 
 
-def _check(net: BeliefNet, plan: Plan, x: Tensor, uniforms: Sequence[Tensor]) -> None:
+def _check(state: TrainState, plan: Plan, x: Tensor, uniforms: Sequence[Tensor]) -> None:
     """The compiled engine reads and writes unchecked."""
-    check_net(net)
+    check_state(state, plan.optimiser)
+    net = state.net
     visible, sizes = len(net.centre), net.layers
     if x.ndim != 4 or x.shape[-1] != visible or x.dtype != torch.uint8 or int(x.max()) > 1:
         raise ValueError(
@@ -143,6 +144,24 @@ def _check(net: BeliefNet, plan: Plan, x: Tensor, uniforms: Sequence[Tensor]) ->
     check_uniforms(net, tuple(x.shape[:3]), sizes, uniforms)
     if plan.method == "nvil":
         check_baselines(net, plan.ingredients)
+
+
+def check_state(state: TrainState, optimiser: Optimiser) -> None:
+    """Errors: `ValueError` for a net whose parameters do not fit, other buffers than the optimiser keeps of them, or
+    signals that are not [L, R].
+    """
+    net, count = state.net, MOMENTS[optimiser.name]
+    check_net(net)
+    like = [(tensor.shape, tensor.dtype) for _, tensor in parameters(net)]
+    if [[(buffer.shape, buffer.dtype) for buffer in moment] for moment in state.moments] != [like] * count:
+        raise ValueError(
+            f"moments do not fit: {optimiser.name} keeps {count} buffers of the shape and dtype of each parameter; "
+            "make them by `optimisers.moments`"
+        )
+    for name, part in state.signals._asdict().items():
+        if part.shape != (len(net.layers), net.replicas) or part.dtype != net.prior.dtype:
+            wanted = f"{net.prior.dtype} {[len(net.layers), net.replicas]}"
+            raise ValueError(f"the signals' {name} is {part.dtype} {list(part.shape)}: expected {wanted}")
 
 
 def check_uniforms(

@@ -10,10 +10,11 @@ from torch import Tensor
 from nvil_repro.data.counts import Counts
 from nvil_repro.learning.closed_form import check_baselines, nvil_gradients
 from nvil_repro.models import multinomial
-from nvil_repro.models.belief_net import check_net, draw_q
+from nvil_repro.models.belief_net import draw_q
 from nvil_repro.training.advance import (
     Plan,
     TrainState,
+    check_state,
     check_uniforms,
     default_engine,
     denormals_as_zero,
@@ -40,8 +41,8 @@ def advance_documents(
     `cases` int64 [G, T, B] are the documents of `train` in the minibatches of each stream, none of them empty;
     `uniforms` as in `advance.advance`, for h^1..h^L. At each update the weights of the model also shrink by
     `weight_decay` times its rate. A replica's bits depend on no other, nor on `threads`.
-    Errors: `ValueError` if documents or uniforms do not fit, if the input-dependent baseline is on in a net without
-    baselines, or for an unknown engine.
+    Errors: `ValueError` if the state's parts, documents or uniforms do not fit, if the input-dependent baseline is on
+    in a net without baselines, or for an unknown engine.
     """
     _check(state, plan, train, cases, uniforms)
     engine = engine or default_engine()
@@ -88,8 +89,8 @@ def _advance_torch(
 
 def _check(state: TrainState, plan: Plan, train: Counts, cases: Tensor, uniforms: Sequence[Tensor]) -> None:
     """The compiled engine reads and writes unchecked."""
+    check_state(state, plan.optimiser)
     net = state.net
-    check_net(net)
     if train.vocabulary != len(net.centre):
         raise ValueError(f"documents of {train.vocabulary:,} words for a net of {len(net.centre):,}")
     if cases.ndim != 3 or cases.dtype != torch.int64:

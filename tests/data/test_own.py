@@ -121,12 +121,16 @@ def test_what_are_no_numbers_or_too_large_sums_are_refused() -> None:
         corpus(TRAIN.astype(str))
     with pytest.raises(ValueError, match="test holds values of type object"):
         corpus(test=TEST.astype(object))
-    at = (np.zeros(2, int), np.zeros(2, int))
-    twice = sparse.coo_array((np.full(2, 2**30), at), TRAIN.shape)
+    many, more = (np.full(n, 2**30) for n in (2, 3))
+    rows = np.array([1, 1, 0, 0, 0])
+    twice = sparse.coo_array((np.concatenate([many, more]), (rows, rows + 2)), TRAIN.shape)
     with pytest.raises(
-        ValueError, match=r"document 0 has word 0 2,147,483,648 times: expected counts below 2\^31"
+        ValueError, match=r"train: document 0 has word 2 3,221,225,472 times: expected counts below"
     ):
         corpus(twice)
+    with pytest.raises(ValueError, match=r"test: document 1 has word 3 2,147,483,648 times: .* below 2\^31"):
+        corpus(test=sparse.coo_array((many, (rows[:2], rows[:2] + 2)), TEST.shape))
+    at = (np.zeros(2, int), np.zeros(2, int))
     once = sparse.coo_array((np.array([2**30, 2**30 - 1]), at), TRAIN.shape)  # control
     with pytest.raises(ValueError, match="validation=1, expected"):  # of one document: its counts were taken
         corpus(once, preprocess=False, log_rounded=False, validation=1)

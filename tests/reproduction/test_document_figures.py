@@ -10,11 +10,12 @@ import pytest
 from nvil_repro.reproduction.document_figures import perplexity_curves, perplexity_points
 from nvil_repro.reproduction.document_systems import PER_DOCUMENT
 from nvil_repro.reproduction.document_views import summary
-from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import Row
 
-SETTINGS = EXPERIMENTS["document_perplexity"].profiles["paper"]
+PASSES = {("20news", f"SBN {units}", "improved"): 0.5 for units in (50, 200)} | {
+    ("20news", "LDA 50", ""): 2.0
+}
 pytestmark = pytest.mark.usefixtures("drawing")
 
 
@@ -61,22 +62,22 @@ def test_only_what_the_paper_measures_is_filled(row: Callable[..., Row]) -> None
 
 
 def test_curves_are_perplexities_by_passes(row: Callable[..., Row]) -> None:
-    (axes,) = perplexity_curves(rows_of(row), SETTINGS).axes
+    (axes,) = perplexity_curves(rows_of(row), PASSES).axes
     (line,) = axes.lines
     numpy.testing.assert_allclose(
-        line.get_xdata(), [500, 1000]
+        line.get_xdata(), [0.5, 1]
     )  # not the start, which a logarithm has no place for
     numpy.testing.assert_allclose(line.get_ydata(), numpy.exp([7.0, 6.5]))
     axes.figure.draw_without_rendering()
-    assert {"500", "1000"} <= {label.get_text() for label in axes.get_xticklabels(which="both")}
+    assert {"0.5", "1"} <= {label.get_text() for label in axes.get_xticklabels(which="both")}
     others = [r._replace(model="LDA", method="", protocol="") for r in rows_of(row) if r.split == "valid"]
-    numpy.testing.assert_allclose(perplexity_curves(others, SETTINGS).axes[0].lines[0].get_xdata(), [10, 20])
+    numpy.testing.assert_allclose(perplexity_curves(others, PASSES).axes[0].lines[0].get_xdata(), [2, 4])
     with pytest.raises(ValueError, match="no finite validation numbers"):
-        perplexity_curves([], SETTINGS)
+        perplexity_curves([], PASSES)
 
 
 def test_a_further_size_of_a_system_is_hollow(row: Callable[..., Row]) -> None:
     more = [r._replace(dims="200") for r in rows_of(row) if r.split == "valid"]
-    first, further = perplexity_curves([*rows_of(row), *more], SETTINGS).axes[0].lines
+    first, further = perplexity_curves([*rows_of(row), *more], PASSES).axes[0].lines
     assert (first.get_label(), further.get_label()) == ("SBN 50, improved", "SBN 200, improved")
     assert (first.get_markerfacecolor(), further.get_markerfacecolor()) == (first.get_color(), "white")

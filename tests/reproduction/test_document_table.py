@@ -91,6 +91,7 @@ def test_cells_are_systems_by_protocols_by_their_own_seeds(
     softmax = cells[Cell("20news", "Replicated softmax 3", "", 1)].training
     assert isinstance(softmax, ReplicatedSoftmaxSettings)
     assert (softmax.hidden, softmax.seeds) == (3, (1,))
+    assert (softmax.chains, softmax.rungs) == (100, 200)  # of the test's 300, a tenth would be too few
 
 
 def test_every_system_says_what_its_log_p_is(rows: list[Row]) -> None:
@@ -146,6 +147,7 @@ def test_a_test_row_is_what_it_says(
     carried = (bound / lengths).mean() + (gain / lengths[part]).mean()
     assert weighted.value == pytest.approx(np.exp(-carried), rel=1e-9)
     assert weighted.value < row.value
+    assert 1 <= float(weighted.note.rpartition("median effective ")[2]) <= 50
     corpus = found(rows, "SBN", "importance-weighted", PER_CORPUS)
     carried = bound.sum() / lengths.sum() + gain.sum() / lengths[part].sum()
     assert corpus.value == pytest.approx(np.exp(-carried), rel=1e-9)

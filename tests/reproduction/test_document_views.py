@@ -79,6 +79,10 @@ def test_places_are_those_of_the_protocol_that_validation_prefers(row: Callable[
     validation = table.set_index(["protocol", "log P is"])["validation"]
     assert validation["improved", "bound"] == pytest.approx((930 + 900) / 2)
     assert validation["literal", "bound"] == pytest.approx(940)
+    diverged = [*curves, curves[-1]._replace(value=math.nan, updates=3)]  # of the second seed
+    table = document_views.summary([*table_3(row), literal, *diverged], read_published())
+    validation = table.set_index(["protocol", "log P is"])["validation"]
+    assert validation["improved", "bound"] == pytest.approx(930)
 
 
 def test_the_order_on_a_stand_in_is_beside_that_of_the_paper_s_corpus(row: Callable[..., Row]) -> None:

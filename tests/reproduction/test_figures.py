@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy
+import pandas
 import pytest
 import torch
 from matplotlib import pyplot
@@ -203,3 +204,12 @@ def test_a_logarithmic_axis_is_labelled_as_densely_as_it_is_short(
     texts = {text for label in axes.get_xticklabels(which="both") if (text := label.get_text())}
     low, high = limits
     assert sorted((t for t in texts if low <= float(t) <= high), key=float) == expected.split()
+
+
+def test_tables_are_shown_whole() -> None:
+    words = ", ".join(["documents"] * 10)
+    table = pandas.DataFrame({"words": [words] * 80})
+    with pandas.option_context("display.max_rows", 60, "display.max_colwidth", 50):
+        assert words not in table._repr_html_()  # control: cut by default
+        use_style()
+        assert table._repr_html_().count(words) == 80

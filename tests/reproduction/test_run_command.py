@@ -81,7 +81,7 @@ def test_a_table_is_told_whose_rows_it_keeps(project: Path) -> None:
 
 
 def test_what_a_notebook_would_refuse_is_refused_before_old_results_go(project: Path) -> None:
-    before, name = project / "results" / "before", "nvil_vs_wake_sleep"
+    before, name = project / "results" / "before", "variance_reduction"
     notebook = project / "notebooks" / EXPERIMENTS[name].notebook
     toy_notebook(notebook, name, PUBLISH)
     assert run(name).returncode == 0
@@ -90,7 +90,7 @@ def test_what_a_notebook_would_refuse_is_refused_before_old_results_go(project: 
     (before / f"{name}.csv").touch()
     refused = run(name, "--force", "--keep", str(before))
     assert refused.returncode == 2
-    assert "the rows and figures of nvil_vs_wake_sleep (" in refused.stderr
+    assert "the rows and figures of variance_reduction (" in refused.stderr
     assert {file: file.read_bytes() for file in old} == old
     if not torch.cuda.is_available():
         refused = run(name, "--force", "--device", "cuda")
@@ -105,9 +105,9 @@ def test_what_can_train_on_a_gpu_is_told_whether_to(project: Path) -> None:
         notebook = project / "notebooks" / EXPERIMENTS[name].notebook
         toy_notebook(notebook, name, 'print("trains on", run.device)\n' + PUBLISH)
     if torch.cuda.is_available():
-        there = run("quickstart", "nvil_vs_wake_sleep", "--device", "cuda").stdout
-        assert "[quickstart] trains on cuda" in there
-        assert "[nvil_vs_wake_sleep] trains on cpu" in there  # it has no choice
+        assert "[quickstart] trains on cuda" in run("quickstart", "--device", "cuda").stdout
+    there = run("nvil_vs_wake_sleep", "--device", "cuda").stdout
+    assert "[nvil_vs_wake_sleep] trains on cpu" in there  # it has no choice
     assert "[quickstart] trains on cpu" in run("quickstart", "--force").stdout
     refused = run("quickstart", "--device", "tpu")
     assert refused.returncode == 2

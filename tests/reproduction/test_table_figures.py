@@ -68,7 +68,7 @@ def test_curves_go_by_minutes_as_updates_were_timed(row: Any) -> None:
     ends = sorted({round(float(max(line.get_xdata())), 6) for line in axes.lines if len(line.get_xdata())})
     assert ends == [1100 * 6 / 60_000, 1100 * 12 / 60_000]
     assert table_views.costs(timed).loc["SBN 200"].tolist() == [6.0, 12.0]
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="no ms_per_update of SBN 200 NVIL balanced: time it"):
         table_curves(table(row), "minutes")
 
 

@@ -59,22 +59,42 @@ def test_every_net_is_timed_in_turn_and_by_its_fastest_round(
     assert len(order) == 8 + ROUNDS * 8 * 2
 
 
-def test_kept_times_are_not_measured_again(
+def test_times_are_kept_together_or_not_at_all(
     data: MnistSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Those of two machines, or of two runs, cannot be compared."""
     run = make_run(tmp_path / "there", models=["SBN 3-2"])
     rows = list(time_updates(run, data))
     assert all(0 < row.value < 1e3 for row in rows)
     write_results(tmp_path / "nvil_vs_wake_sleep.csv", rows)
-    wider, asked = make_run(tmp_path / "here"), []
-    monkeypatch.setattr(
-        update_times, "_fastest", lambda methods, _: asked.extend(methods) or dict.fromkeys(methods, 1.0)
-    )
+    assert [
+        row._replace(profile=run.profile) for row in time_updates(replace(run, keep=tmp_path), data)
+    ] == rows
+    asked = list[Any]()
+
+    def fastest(methods: Any, updates: int) -> dict[Any, tuple[int, float]]:
+        asked.extend(methods)
+        return dict.fromkeys(methods, (updates, 1.0))
+
+    monkeypatch.setattr(update_times, "_fastest", fastest)
+    wider = make_run(tmp_path / "here")
     again = list(time_updates(replace(wider, keep=tmp_path), data))
-    assert [cell.model for cell in asked] == ["fDARN 3"] * 4
-    assert [row for row in again if row.model == "SBN"] == rows
+    assert asked == list(timing_cells(wider.settings))
+    assert {row.value for row in again} == {1.0}
     assert {row.settings_hash for row in again} < expected_hashes(wider.experiment, wider.settings)
-    longer = make_run(tmp_path / "here", timed_updates=150, seeds=[[4], [6]])
-    asked.clear()
-    list(time_updates(replace(longer, keep=tmp_path), data))
-    assert asked == list(timing_cells(longer.settings))  # control: another measurement
+    mixed = [rows[0]._replace(device="another"), *rows[1:]]
+    write_results(tmp_path / "nvil_vs_wake_sleep.csv", mixed)
+    assert {row.value for row in time_updates(replace(run, keep=tmp_path), data)} == {1.0}
+
+
+@pytest.mark.parametrize(("updates", "counted"), [(20, 50), (120, 100), (130, 150)])
+def test_whole_chunks_are_timed_and_counted(
+    data: MnistSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int, counted: int
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(
+        BeliefNets, "advance", lambda *given: clock.__setitem__(0, clock[0] + 1e-3 * given[-1])
+    )
+    monkeypatch.setattr(update_times.time, "perf_counter", lambda: clock[0])
+    run = make_run(tmp_path, models=["SBN 3"], timed_updates=updates)
+    assert {(row.updates, round(row.value, 9)) for row in time_updates(run, data)} == {(counted, 1.0)}

@@ -154,6 +154,17 @@ def test_a_signal_that_is_lost_stays_lost(engine: str) -> None:
     assert bounds[:, 1].isfinite().all()
 
 
+def test_buffers_of_another_optimiser_or_net_are_refused() -> None:
+    state, plan = start((5, 3), stack_ingredients(["full"]), [0])
+    rule, other = rule_named("adam"), start((5, 4), stack_ingredients(["full"]), [0])[0].net
+    plan, (x, u) = plan._replace(optimiser=rule), chunk((5, 3), 1)
+    right = moments(state.net, rule)
+    for wrong in ((), right[:1], moments(other, rule), (right[0], right[1][:-1])):
+        with pytest.raises(ValueError, match="moments do not fit: adam keeps 2 buffers"):
+            advance(state._replace(moments=wrong), plan, x, u, 0)
+    advance(state._replace(moments=right), plan, x, u, 0)  # control
+
+
 @pytest.mark.parametrize("engine", ["kernel", "torch"])
 def test_what_does_not_fit_is_refused_before_any_work(engine: str) -> None:
     state, plan = start((5, 3), stack_ingredients(["full"]), [0])
@@ -174,6 +185,13 @@ def test_what_does_not_fit_is_refused_before_any_work(engine: str) -> None:
     wide = state.net._replace(prior_lateral=torch.zeros(1, 2, 2).double())
     refused(r"model/prior_lateral is .* \[1, 2, 2\]: expected .* \[1, 3, 3\]", net=wide)
     refused("the net has no baselines", net=state.net._replace(baselines=()))
+    for message, changed in (
+        ("moments do not fit: sgd keeps 0 buffers", state._replace(moments=(state.net.prior,))),
+        (r"the signals' mean is .* \[2, 2\]", state._replace(signals=signal_state(2, 2, torch.float64))),
+        ("the signals' mean is torch.float32", state._replace(signals=signal_state(2, 1))),
+    ):
+        with pytest.raises(ValueError, match=message):
+            advance(changed, plan, x, u, 0, engine=engine)
     before = state.net.prior.clone()
     advance(state, plan, x, u, 0, engine=engine)  # control: what fits is taken
     assert not torch.equal(before, state.net.prior)

@@ -273,6 +273,13 @@ def test_what_does_not_fit_is_refused_before_any_work(engine: str) -> None:
     wide = state.net._replace(prior_lateral=torch.zeros(1, 2, 2).double())
     refused(r"model/prior_lateral is .* \[1, 2, 2\]: expected .* \[1, 3, 3\]", state=state._replace(net=wide))
     refused("the net has no baselines", state=state._replace(net=state.net._replace(baselines=())))
+    for message, changed in (
+        ("moments do not fit: sgd keeps 0 buffers", state._replace(moments=(state.net.prior,))),
+        (r"the signals' mean is .* \[2, 2\]", state._replace(signals=signal_state(2, 2, torch.float64))),
+        ("the signals' mean is torch.float32", state._replace(signals=signal_state(2, 1))),
+    ):
+        with pytest.raises(ValueError, match=message):
+            advance_documents(changed, plan, train, cases, u, 0, engine=engine)
     before = state.net.prior.clone()
     advance_documents(state, plan, train, cases, u, 0, engine=engine)  # control: what fits is taken
     assert not torch.equal(before, state.net.prior)

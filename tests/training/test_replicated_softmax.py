@@ -180,3 +180,16 @@ def test_data_that_does_not_fit_is_refused_before_any_work(tmp_path: Path) -> No
         with pytest.raises(ValueError, match=message):
             train(SETTINGS, data, tmp_path / "run", progress="off")
     assert not (tmp_path / "run").exists()
+
+
+def test_validation_has_all_rungs_and_what_watches_training_a_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, log_partition = [], module.log_partition
+
+    def recorded(*given: Any, chains: int, rungs: int) -> Partition:
+        asked.append((chains, rungs))
+        return log_partition(*given, chains=chains, rungs=rungs)
+
+    monkeypatch.setattr(module, "log_partition", recorded)
+    settings = replace(SETTINGS, seeds=(0,), chains=7, rungs=40, updates=4, chunk=2, eval_every=2)
+    train(settings, toy_corpus(), progress="off")
+    assert asked == [(7, 40), (7, 4), (7, 40), (7, 4), (7, 40)]
