@@ -145,8 +145,8 @@ LEGENDS: Mapping[str, str] = {
     "autoregressive_inference": _BOUNDS,
     "document_perplexity": "Perplexity per document, lower is better; after ± the standard error over test documents; "
     "*interval*: of the replicated softmax, by three standard errors of its partition functions, which few chains may "
-    f"carry; {_SEEDS}; *importance-weighted*: 1,000 samples of each of 1,000 documents, carried over to all by their gain "
-    f"on the bound; {_MINUTES}.",
+    f"carry; {_SEEDS}; *importance-weighted*: by 1,000 samples a document, of 1,000 of them, carried over to all by "
+    f"what they gain on the bound; {_MINUTES}.",
     "continuous_latents": f"Nats, lower is better; {_SEEDS}.",
     "rbm_training": "Nats, higher is better; after ± the standard error over test cases; *from* and *to* are the "
     "ends of the bracket, moved outwards by three standard errors, *RAISE* is an estimate by chains run backwards, "
