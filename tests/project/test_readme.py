@@ -52,7 +52,7 @@ def test_the_papermill_commands_have_parameters_that_are_taken(monkeypatch: pyte
     assert all(
         (ROOT / word).is_file() for word in shlex.split(f"{command} {keeping}") if "notebooks/" in word
     )
-    kept = parameters(given_to_papermill(keeping), "nvil_vs_wake_sleep")
+    kept = parameters(given_to_papermill(keeping), "autoregressive_inference")
     assert (kept.profile, kept.keep, kept.settings.seeds) == (
         "paper-custom", ROOT / "results" / "paper", ((0, 1, 2), (0, 1, 2)),
     )  # fmt: skip
