@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.reproduction import belief_nets, rate_search
 from nvil_repro.reproduction.cells import Panel
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.variance_views import search_table
-from tests.reproduction import toy_figure
-from tests.reproduction.toy_figure import VARIANTS, tuned
-
-
-@pytest.fixture(scope="module")
-def data() -> MnistSplits:
-    return toy_figure.data()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return toy_figure.run(tmp_path_factory.mktemp("results"))
+from tests.reproduction.figure_1.toy_figure import VARIANTS, tuned
 
 
 def test_the_search_compares_each_variant_at_every_factor(run: Run, data: MnistSplits) -> None:

@@ -16,8 +16,7 @@ from nvil_repro.reproduction.variance_views import (
     require_paper_ends,
     search_table,
 )
-
-VARIANTS = ("full", "baseline_vn", "baseline", "vn", "none")
+from tests.reproduction.figure_1.toy_figure import VARIANTS
 
 
 class Curve(NamedTuple):

@@ -20,17 +20,6 @@ from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.variance_over_training import variance_along
 from nvil_repro.trees import replica
-from tests.reproduction import toy_figure
-
-
-@pytest.fixture(scope="module")
-def data() -> MnistSplits:
-    return toy_figure.data()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return toy_figure.run(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture(scope="module")

@@ -15,18 +15,7 @@ from nvil_repro.reproduction import belief_nets
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.variance_over_training import trajectory, variance_along
-from tests.reproduction import toy_figure
-from tests.reproduction.toy_figure import VARIANTS
-
-
-@pytest.fixture(scope="module")
-def data() -> MnistSplits:
-    return toy_figure.data()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return toy_figure.run(tmp_path_factory.mktemp("results"))
+from tests.reproduction.figure_1.toy_figure import VARIANTS
 
 
 def test_variances_along_a_training_that_diverged_are_rows_of_nan(

@@ -17,18 +17,7 @@ from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.results import Row, write_results
 from nvil_repro.reproduction.variance_over_training import variance_along
-from tests.reproduction import toy_figure
-from tests.reproduction.toy_figure import VARIANTS, tuned
-
-
-@pytest.fixture(scope="module")
-def data() -> MnistSplits:
-    return toy_figure.data()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return toy_figure.run(tmp_path_factory.mktemp("results"))
+from tests.reproduction.figure_1.toy_figure import VARIANTS, tuned
 
 
 @pytest.fixture(scope="module")
