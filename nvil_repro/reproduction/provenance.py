@@ -19,12 +19,13 @@ PACKAGE = Path(__file__).resolve().parents[1]
 AROUND = {"cli.py"} | {
     f"reproduction/{name}.py"
     for name in (
-        "__init__", "bench_command", "claims", "compare", "continuous_claims", "continuous_figures", "criteria_claims",
-        "criteria_figures", "criteria_views", "document_figures", "document_units", "document_views", "evaluate_rbm",
-        "execute", "executed_text", "experiment", "figures", "naming", "notebook", "partition_claims", "partition_figures",
-        "partition_views", "presentation", "profiles", "profiles_rbm", "project", "protocols", "provenance",
-        "published", "rbm_claims", "rbm_figures", "readme", "report", "results", "rules", "run_command", "settings",
-        "settings_rbm", "style", "table_figures", "table_views", "variance_views",
+        "__init__", "bench_command", "claims", "compare", "continuous_claims", "continuous_figures",
+        "criteria_claims", "criteria_figures", "criteria_views", "document_figures", "document_units",
+        "document_views", "evaluate_rbm", "execute", "executed_text", "experiment", "figures", "naming", "notebook",
+        "partition_claims", "partition_figures", "partition_views", "presentation", "profiles", "profiles_rbm",
+        "project", "protocols", "provenance", "published", "rbm_claims", "rbm_figures", "readme", "report",
+        "results", "rules", "run_command", "settings", "settings_rbm", "style", "table_figures", "table_views",
+        "variance_views",
     )
 }  # fmt: skip
 
