@@ -107,27 +107,34 @@ def table_rows(run: Run, nets: Mapping[Cell, Measured | None], data: MnistSplits
     """The validation numbers of every net along its training, and its test numbers; of None the rows that are kept."""
     kept = kept_rows(run, [data.dataset])
     for cell, measured in nets.items():
+        own = cell_hash(run.experiment, run.settings, cell)
         if measured is None:
-            yield from kept[cell]
+            name, variant = run.experiment.name, _variant(run, cell)
+            for row in kept[cell]:
+                yield row._replace(experiment=name, variant=variant, settings_hash=own)
             continue
         result, test = measured
-        row = rows_of(run, cell, data.dataset, cell_hash(run.experiment, run.settings, cell))
-        yield from curve_rows(row, result.history)
+        new = rows_of(run, cell, data.dataset, own)
+        yield from curve_rows(new, result.history)
         common: dict[str, Any] = {"split": "test", "updates": result.updates, "seconds": result.seconds}
         for metric, (value, stderr, n, note) in test.items():
-            yield row(metric=metric, value=value, stderr=stderr, n=n, note=note, **common)
+            yield new(metric=metric, value=value, stderr=stderr, n=n, note=note, **common)
         if not test:
             note = f"diverged at update {min(result.diverged.values())}"
-            yield row(metric=result.history[0]["metric"], value=math.nan, note=note, **common)
+            yield new(metric=result.history[0]["metric"], value=math.nan, note=note, **common)
 
 
 def rows_of(run: Run, cell: Cell, dataset: str, settings_hash: str) -> Callable[..., Row]:
     """How to write a row of this net."""
     kind, layers = parse_model(cell.model)
-    method, variant = {WAKE_SLEEP: (WAKE_SLEEP, ""), LIKELIHOOD: ("", "")}.get(cell.column, (NVIL, "full"))
-    if variant and AUTOREGRESSIVE in run.settings.columns:
-        variant = INFERENCE[cell.column == AUTOREGRESSIVE]
+    method = {WAKE_SLEEP: WAKE_SLEEP, LIKELIHOOD: ""}.get(cell.column, NVIL)
     return partial(
-        result_row, run, dataset=dataset, model=kind, layers=layers, method=method, variant=variant,
+        result_row, run, dataset=dataset, model=kind, layers=layers, method=method, variant=_variant(run, cell),
         protocol=cell.protocol, seed=cell.seed, threads=1, settings_hash=settings_hash,
     )  # fmt: skip
+
+
+def _variant(run: Run, cell: Cell) -> str:
+    if cell.column in (WAKE_SLEEP, LIKELIHOOD):
+        return ""
+    return INFERENCE[cell.column == AUTOREGRESSIVE] if AUTOREGRESSIVE in run.settings.columns else "full"

@@ -8,7 +8,7 @@ That hash is in the rows of the cell, so a table or figure may be made in severa
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple, TypeVar
 
@@ -219,16 +219,30 @@ def kept_rows(run: Run, datasets: Collection[str]) -> dict[Any, list[Row]]:
     """The rows in the folder `run.keep` of each cell of the run, made with the same settings on one of these data sets.
     They keep their provenance, and say what code wrote them, today's or not; nothing without such a folder.
 
+    A net may have its rows in a table that the run's waits for, since they share it; they are labelled as there.
+
     Errors: `ResultsError`.
     """
     if run.keep is None:
         return {}
-    name, s = run.experiment.name, run.settings
-    cells = {cell_hash(run.experiment, s, cell): cell for cell in cells_of(s)}
+    own = _rows_of_cells(run, run.experiment, cells_of(run.settings), datasets)
+    nets = [cell for cell in cells_of(run.settings) if isinstance(cell, Cell)]
+    shared: dict[Any, list[Row]] = {}
+    for name in run.experiment.after:
+        if (run.keep / f"{name}.csv").is_file():
+            shared |= _rows_of_cells(run, replace(run.experiment, name=name), nets, datasets)
+    return shared | own
+
+
+def _rows_of_cells(
+    run: Run, written: Experiment, cells: Sequence[AnyCell], datasets: Collection[str]
+) -> dict[Any, list[Row]]:
+    assert run.keep is not None
+    hashes = {cell_hash(written, run.settings, cell): cell for cell in cells}
     kept: dict[Any, list[Row]] = {}
-    for row in read_results(run.keep / f"{name}.csv"):
-        if row.settings_hash in cells and row.dataset in datasets:
-            kept.setdefault(cells[row.settings_hash], []).append(row._replace(profile=run.profile))
+    for row in read_results(run.keep / f"{written.name}.csv"):
+        if row.settings_hash in hashes and row.dataset in datasets:
+            kept.setdefault(hashes[row.settings_hash], []).append(row._replace(profile=run.profile))
     return kept
 
 

@@ -166,6 +166,29 @@ def test_rows_that_are_kept_are_not_computed_again(
         assert kept_rows(replace(there, settings=changed), [dataset]) == {}
 
 
+def test_table_2_keeps_the_rows_of_nets_that_table_1_has_trained(
+    run: Run, nets: dict[Cell, Measured], rows: list[Row], data: MnistSplits, tmp_path: Path
+) -> None:
+    """As Table 2 would have written them; controls: rows of its own come first, other settings have none."""
+    changes = {"models": ["SBN 3-2"], "columns": ["NVIL", "autoregressive Q"]}
+    second = make_run(run.results_dir, "autoregressive_inference", **changes)
+    there = replace(second, results_dir=tmp_path / "there", keep=tmp_path)
+    write_results(tmp_path / "nvil_vs_wake_sleep.csv", rows)
+    write_results(tmp_path / "autoregressive_inference.csv", [])
+    cell = Cell("SBN 3-2", "NVIL", "balanced", 0)
+    assert kept_rows(there, [data.dataset]).keys() == {cell}
+    shared = list(table_rows(there, {cell: None}, data))
+    trained = list(table_rows(second, {cell: nets[cell]}, data))
+    assert [row._replace(seconds=0) for row in shared] == [row._replace(seconds=0) for row in trained]
+    assert {row.variant for row in shared} == {"factorial"}
+    marked = [row._replace(note="own") for row in trained]
+    write_results(tmp_path / "autoregressive_inference.csv", marked)
+    assert {row.note for row in table_rows(there, {cell: None}, data)} == {"own"}
+    write_results(tmp_path / "autoregressive_inference.csv", [])
+    other = replace(there, settings=replace(there.settings, test_cases=39))
+    assert kept_rows(other, [data.dataset]) == {}
+
+
 def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever stands beside it in the table; control: what its numbers depend on."""
     alone = make_run(tmp_path, models=["fDARN 3"], columns=["NVIL"])
