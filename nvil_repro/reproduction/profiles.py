@@ -235,6 +235,7 @@ EXPERIMENTS = {
                 Figure(
                     "table_2_weights", "Weights of the inference network between units of the first layer."
                 ),
+                Figure("table_2_samples", "What the nets trained with an autoregressive Q draw."),
             ),
             threads=32,
             after=("nvil_vs_wake_sleep",),

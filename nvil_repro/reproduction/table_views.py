@@ -151,9 +151,14 @@ def require_sound(rows: Sequence[Row], data: MnistSplits) -> str:
     return f"worst: {worst.model} {worst.dims}, {worst.value:.1f} nats; independent pixels {pixels:.1f}"
 
 
-def drawn(nets: Mapping[Cell, Measured | None], column: str, count: int = 16) -> dict[str, Tensor]:
-    """Mean images [count, D] that each model's net of a column draws; none unless all these nets are here."""
-    return {cell.model: _draw[type(net)](net, count, cell.seed)[0] for cell, net in _firsts(nets, column)}
+def drawn(
+    nets: Mapping[Cell, Measured | None], column: str, count: int = 16, protocol: str | None = None
+) -> dict[str, Tensor]:
+    """Mean images [count, D] that each model's net of a column draws, under this protocol or else the first; none
+    unless all these nets are here.
+    """
+    chosen = _firsts(nets, column, protocol)
+    return {cell.model: _draw[type(net)](net, count, cell.seed)[0] for cell, net in chosen}
 
 
 _draw: Mapping[type, Callable[[Any, int, int], Tensor]] = {
@@ -176,14 +181,17 @@ def laterals(nets: Mapping[Cell, Measured | None], units: int = 100) -> dict[str
     return {cell.model: strictly_upper(net.recognition[0].lateral[0])[:units, :units] for cell, net in chosen}
 
 
-def _firsts(nets: Mapping[Cell, Measured | None], column: str) -> list[tuple[Cell, Any]]:
-    """Each model's net of a column, best on validation, of the first protocol and the first seed of which it is here;
-    none unless every model has one.
+def _firsts(
+    nets: Mapping[Cell, Measured | None], column: str, protocol: str | None = None
+) -> list[tuple[Cell, Any]]:
+    """Each model's net of a column, best on validation, of a protocol (or else the first) and the first seed of which
+    it is here; none unless every model has one.
     """
     cells = [cell for cell in nets if cell.column == column]
+    protocol = cells[0].protocol if protocol is None and cells else protocol
     firsts: dict[str, tuple[Cell, Any]] = {}
     for cell in cells:
         measured = nets[cell]
-        if measured is not None and cell.protocol == cells[0].protocol:
+        if measured is not None and cell.protocol == protocol:
             firsts.setdefault(cell.model, (cell, measured.result.best.net))
     return list(firsts.values()) if firsts.keys() == {cell.model for cell in cells} else []

@@ -340,7 +340,7 @@ def test_pictures_of_each_model(nets: dict[Cell, Measured], run: Run, data: Mnis
 
 
 def test_a_picture_is_of_the_first_seed_that_is_here(nets: dict[Cell, Measured]) -> None:
-    """Under the first protocol; nothing, where a model has no such net."""
+    """Under the first protocol, or one that is named; nothing, where a model has no such net."""
     one = {cell: net for cell, net in nets.items() if cell.model == "fDARN 3" and cell.column == "NVIL"}
     (cell, net), other = *one.items(), nets[Cell("SBN 3-2", "NVIL", "balanced", 0)]
     later, literal = cell._replace(seed=8), cell._replace(protocol="literal")
@@ -348,6 +348,9 @@ def test_a_picture_is_of_the_first_seed_that_is_here(nets: dict[Cell, Measured])
     assert torch.equal(table_views.filters({cell: None, later: net}, "NVIL")["fDARN 3"], of_a_net)
     assert torch.equal(table_views.filters({cell: net, later: other}, "NVIL")["fDARN 3"], of_a_net)
     assert table_views.filters({cell: None, literal: net}, "NVIL") == {}
+    by_the_letter = table_views.drawn({cell: None, literal: net}, "NVIL", protocol="literal")
+    assert torch.equal(by_the_letter["fDARN 3"], table_views.drawn(one, "NVIL")["fDARN 3"])
+    assert table_views.drawn({cell: net, literal: None}, "NVIL", protocol="literal") == {}
     assert table_views.filters({cell: net, later._replace(model="SBN 4"): None}, "NVIL") == {}
 
 
