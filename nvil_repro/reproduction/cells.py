@@ -250,9 +250,14 @@ def without_kept(run: Run, jobs: Mapping[Key, Job], datasets: Collection[str]) -
     """The jobs without kept rows, and those that are finished, whose nets are here to look at."""
     kept = kept_rows(run, datasets)
     needed = {cell: job for cell, job in jobs.items() if cell not in kept or finished(job)}
-    if run.keep is not None:
-        there = (jobs.keys() & kept.keys()) - needed.keys()
-        codes = sorted({row.code_version for cell in there for row in kept[cell]})
-        told = f"{len(jobs) - len(needed)} of {len(jobs)} nets are not trained: their rows are kept"
-        print(f"{told}, written by {', '.join(codes)}" if codes else told)
+    say_kept(run, [kept[cell] for cell in jobs if cell not in needed], f"{len(jobs)} nets")
     return needed
+
+
+def say_kept(run: Run, kept: Sequence[Sequence[Row]], of: str) -> None:
+    """Print how many are not trained of what there is, and what code wrote their rows; nothing unless rows are kept."""
+    if run.keep is None:
+        return
+    codes = sorted({row.code_version for rows in kept for row in rows})
+    written = f", written by {', '.join(codes)}" if codes else ""
+    print(f"{len(kept)} of {of} are not trained: their rows are kept{written}")

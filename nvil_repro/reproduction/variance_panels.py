@@ -19,7 +19,7 @@ from nvil_repro.reproduction.belief_nets import (
     train_net,
     train_settings,
 )
-from nvil_repro.reproduction.cells import Curves, Panel, curve_cells, kept_rows, panels_of
+from nvil_repro.reproduction.cells import Curves, Panel, curve_cells, kept_rows, panels_of, say_kept
 from nvil_repro.reproduction.naming import dims_label
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import PROTOCOLS, TUNED
@@ -36,10 +36,7 @@ def train_panels(run: Run, data: MnistSplits) -> dict[Panel, Result]:
     An interrupted run goes on from its last checkpoints.
     """
     cells, kept = list(curve_cells(run.settings)), kept_rows(run, [data.dataset])
-    if there := [cell for cell in cells if cell in kept]:
-        codes = sorted({row.code_version for cell in there for row in kept[cell]})
-        told = f"{len(there)} of {len(cells)} sets of curves are not trained: their rows are kept"
-        print(f"{told}, written by {', '.join(codes)}")
+    say_kept(run, [kept[cell] for cell in cells if cell in kept], f"{len(cells)} sets of curves")
     seeds: dict[Panel, list[int]] = {}
     for cell in cells:
         if cell not in kept:

@@ -142,11 +142,18 @@ def test_measured_once_and_read_again(
 
 
 def test_rows_that_are_kept_are_not_computed_again(
-    run: Run, nets: dict[Cell, Measured], rows: list[Row], data: MnistSplits, tmp_path: Path
+    run: Run,
+    nets: dict[Cell, Measured],
+    rows: list[Row],
+    data: MnistSplits,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_results(tmp_path / "nvil_vs_wake_sleep.csv", [row for row in rows if row.method != "wake-sleep"])
     there = replace(run, profile="other", results_dir=tmp_path / "there", keep=tmp_path)
     others = train_table(there, data)
+    told = f"3 of 5 nets are not trained: their rows are kept, written by {rows[0].code_version}\n"
+    assert told in capsys.readouterr().out
     assert [cell for cell, net in others.items() if net is not None] == [
         cell for cell in nets if cell.column == "wake-sleep"
     ]
