@@ -93,7 +93,19 @@ def _figure_1(rows: Sequence[Row], published: Sequence[Published]) -> str:
 
 
 def _document_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    return _as_markdown(document_views.presented(document_views.summary(rows, published)))
+    """A table a corpus; all but the first are folded."""
+    text = document_views.presented(document_views.summary(rows, published))
+    parts = []
+    for corpus, part in text.groupby(level="corpus", sort=False):
+        name = (
+            f"{corpus}, {document_views.NOT_RUN}"
+            if (part["ours"] == document_views.NOT_RUN).all()
+            else corpus
+        )
+        table = _as_markdown(part.droplevel("corpus"))
+        fold = f"<details><summary>{name}</summary>\n\n{table}\n\n</details>"
+        parts.append(fold if parts else f"{name}:\n\n{table}")
+    return "\n\n".join(parts)
 
 
 def _machine_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
