@@ -26,6 +26,7 @@ OWN_PASSES = {
     "mixture of Bernoullis": 50,
     "NADE": 20,
     "LDA": 20,
+    "Gibbs LDA": 200,
     "DocNADE": 54,
     "Replicated softmax": 80,
 }

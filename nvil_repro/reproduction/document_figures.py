@@ -25,6 +25,7 @@ SYSTEMS = {
     "DocNADE": Stroke("DocNADE", "#009E73", (1.5, 1), "^"),
     "Replicated softmax": Stroke("replicated softmax", "#D55E00", (5, 1.5, 1.5, 1.5), "s"),
     "LDA": Stroke("LDA", "#CC79A7", (8, 2), "D"),
+    "Gibbs LDA": Stroke("LDA, Gibbs", "#E69F00", (3, 1, 1, 1), "v"),
 }
 GREY = "#56565B"
 ALPHA = {"literal": 0.25, "literal-rcv1": 0.55}

@@ -34,10 +34,11 @@ from nvil_repro.evaluation.replicated_softmax import (
 from nvil_repro.files import settings_hash
 from nvil_repro.reproduction.measurements import Numbers
 from nvil_repro.reproduction.provenance import code_hash
-from nvil_repro.training import docnade, document_nets, lda, replicated_softmax
+from nvil_repro.training import docnade, document_nets, lda, lda_gibbs, replicated_softmax
 from nvil_repro.training.docnade import DocNadeSettings
 from nvil_repro.training.document_nets import DocumentSettings
 from nvil_repro.training.lda import LdaSettings
+from nvil_repro.training.lda_gibbs import GibbsLdaSettings
 from nvil_repro.training.loop import TrainResult
 from nvil_repro.training.replicated_softmax import ReplicatedSoftmaxSettings
 
@@ -201,7 +202,7 @@ def _log_z(method: str, partition: Partition, lengths: NDArray[np.int64], chains
 
 @dataclass(frozen=True)
 class LdaSystem:
-    """LDA, its documents scored left to right."""
+    """LDA by online variational Bayes, its documents scored left to right."""
 
     training: LdaSettings
     test_documents: int
@@ -221,11 +222,40 @@ class LdaSystem:
         return lda.train(self.training, data, folder, **options)
 
     def measure(self, net: Any, data: Corpus) -> Numbers:
-        scores = score_lda(net, data.test, LeftToRight(self.particles), self.training.seeds[0])
-        return perplexities(scores, data, f"left to right, {self.particles} particles")
+        return _left_to_right(net, data, self.particles, self.training.seeds[0])
 
 
-System = BeliefNetSystem | DocNadeSystem | ReplicatedSoftmaxSystem | LdaSystem
+@dataclass(frozen=True)
+class GibbsLdaSystem:
+    """LDA by collapsed Gibbs sampling, scored likewise."""
+
+    training: GibbsLdaSettings
+    tokens: int
+    test_documents: int
+    particles: int
+    module: str = "training/lda_gibbs.py"
+
+    @property
+    def multiply_adds(self) -> float:
+        return 2 * self.tokens * self.training.topics
+
+    @property
+    def name(self) -> str:
+        return _name((self.test_documents, self.particles))
+
+    def train(self, data: Corpus, folder: Path, **options: Any) -> TrainResult[Any]:
+        return lda_gibbs.train(self.training, data, folder, **options)
+
+    def measure(self, net: Any, data: Corpus) -> Numbers:
+        return _left_to_right(net, data, self.particles, self.training.seeds[0])
+
+
+def _left_to_right(net: Any, data: Corpus, particles: int, seed: int) -> Numbers:
+    scores = score_lda(net, data.test, LeftToRight(particles), seed)
+    return perplexities(scores, data, f"left to right, {particles} particles")
+
+
+System = BeliefNetSystem | DocNadeSystem | ReplicatedSoftmaxSystem | LdaSystem | GibbsLdaSystem
 
 
 def _name(effort: tuple[int, ...]) -> str:

@@ -25,6 +25,7 @@ from nvil_repro.reproduction.document_systems import (
     PER_DOCUMENT,
     BeliefNetSystem,
     DocNadeSystem,
+    GibbsLdaSystem,
     LdaSystem,
     ReplicatedSoftmaxSystem,
     System,
@@ -40,6 +41,7 @@ from nvil_repro.streams import stream
 from nvil_repro.training.docnade import DocNadeSettings
 from nvil_repro.training.document_nets import DocumentSettings
 from nvil_repro.training.lda import LdaSettings
+from nvil_repro.training.lda_gibbs import GibbsLdaSettings
 from nvil_repro.training.optimisers import Optimiser
 from nvil_repro.training.replicated_softmax import ReplicatedSoftmaxSettings
 from nvil_repro.training.together import Job, train_together
@@ -126,13 +128,13 @@ def _other(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> System:
     """
     s, (kind, (units,)) = run.settings, parse_model(cell.system)
     sizes = len(corpus.words), corpus.test.documents
-    usual: dict[str, DocNadeSettings | ReplicatedSoftmaxSettings | LdaSettings]
     usual = {
         "DocNADE": DocNadeSettings(),
         "Replicated softmax": ReplicatedSoftmaxSettings(),
         "LDA": LdaSettings(),
+        "Gibbs LDA": GibbsLdaSettings(),
     }
-    updates = passes * corpus.train.documents / usual[kind].batch_size
+    updates = passes / _share(usual[kind], corpus)
     every = max(1, round(updates / s.evaluations))
     length: dict[str, Any] = {
         "updates": every * s.evaluations,
@@ -144,6 +146,9 @@ def _other(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> System:
         return DocNadeSystem(DocNadeSettings(units, **length), *sizes, s.orders)
     if kind == "LDA":
         return LdaSystem(LdaSettings(units, **length), corpus.test.documents, s.particles)
+    if kind == "Gibbs LDA":
+        tokens = int(corpus.train.lengths.sum())
+        return GibbsLdaSystem(GibbsLdaSettings(units, **length), tokens, corpus.test.documents, s.particles)
     chains = max(100, s.chains // 10)
     training = ReplicatedSoftmaxSettings(units, **length, chains=chains, rungs=s.rungs)
     return ReplicatedSoftmaxSystem(training, *sizes, s.chains, s.rungs)
@@ -162,10 +167,16 @@ def _schedule(passes: int, corpus: Corpus, batch: int, chunk: int, evaluations: 
 def passes_an_update(run: Run, corpora: Mapping[str, Corpus]) -> dict[tuple[str, str, str], float]:
     """By data set, system and protocol: the share of the training documents that an update sees."""
     return {
-        (corpora[cell.corpus].dataset, cell.system, cell.protocol): system.training.batch_size
-        / corpora[cell.corpus].train.documents
+        (corpora[cell.corpus].dataset, cell.system, cell.protocol): _share(
+            system.training, corpora[cell.corpus]
+        )
         for cell, system in table_cells(run, corpora).items()
     }
+
+
+def _share(training: Any, corpus: Corpus) -> float:
+    """Of the training documents that an update sees: a sweep sees all."""
+    return getattr(training, "batch_size", corpus.train.documents) / corpus.train.documents
 
 
 def train_table(run: Run, corpora: Mapping[str, Corpus]) -> dict[DocumentCell, Measured | None]:

@@ -102,7 +102,10 @@ _continuous = ContinuousLatents(
 
 _documents = DocumentTable(
     corpora=("20news",),
-    systems=("unigram", "LDA 50", "Replicated softmax 50", "fDARN 50", "SBN 50", "DocNADE 50"),
+    systems=(
+        *("unigram", "LDA 50", "Gibbs LDA 50", "Replicated softmax 50"),
+        *("fDARN 50", "SBN 50", "DocNADE 50"),
+    ),
     protocols=("quick",),
     passes=(40,),
     seeds=((0,),),
@@ -262,8 +265,8 @@ EXPERIMENTS = {
                     # Still to follow: reuters21578 of 10,000 words.
                     corpora=("20news", "20news-raw", "reuters21578"),
                     systems=(
-                        *("unigram", "LDA 50", "LDA 200", "Replicated softmax 50"),
-                        *("fDARN 50", "fDARN 200", "SBN 50", "DocNADE 50"),
+                        *("unigram", "LDA 50", "LDA 200", "Gibbs LDA 50", "Gibbs LDA 200"),
+                        *("Replicated softmax 50", "fDARN 50", "fDARN 200", "SBN 50", "DocNADE 50"),
                     ),
                     protocols=("improved", "literal", "literal-rcv1"),
                     passes=(1_000, 300, 300),

@@ -16,6 +16,7 @@ from nvil_repro.reproduction import (
     rbm_claims,
     table_views,
 )
+from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.executed_text import renew_text
 from nvil_repro.reproduction.presentation import number
 from nvil_repro.reproduction.profiles import EXPERIMENTS
@@ -95,13 +96,9 @@ def _figure_1(rows: Sequence[Row], published: Sequence[Published]) -> str:
 def _document_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
     """A table a corpus; all but the first are folded."""
     text = document_views.presented(document_views.summary(rows, published))
-    parts = []
+    parts: list[str] = []
     for corpus, part in text.groupby(level="corpus", sort=False):
-        name = (
-            f"{corpus}, {document_views.NOT_RUN}"
-            if (part["ours"] == document_views.NOT_RUN).all()
-            else corpus
-        )
+        name = f"{corpus}, {NOT_RUN}" if (part["ours"] == NOT_RUN).all() else corpus
         table = _as_markdown(part.droplevel("corpus"))
         fold = f"<details><summary>{name}</summary>\n\n{table}\n\n</details>"
         parts.append(fold if parts else f"{name}:\n\n{table}")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nvil_repro.data.counts import Corpus, Counts
 from nvil_repro.data.minibatches import minibatch_indices
-from nvil_repro.evaluation.left_to_right import LeftToRight, LogProbability, log_prob
+from nvil_repro.evaluation.left_to_right import LeftToRight, log_prob
 from nvil_repro.learning.lda import online_update
 from nvil_repro.models.lda import Lda, lda
 from nvil_repro.training import likelihood
@@ -127,9 +127,7 @@ class LdaMethod:
             for r, seed in enumerate(self.settings.seeds):
                 net, documents = view(state.net, r), self._minibatch(first_update + t, seed)
                 if t + 1 == count:
-                    objective[:, r] = float(
-                        (self._estimate(net, documents, seed).log_p / documents.lengths).mean()
-                    )
+                    objective[:, r] = per_word(net, documents, self.settings.particles, seed)[0].mean()
                 self._update(net, documents, seed, first_update + t)
         return objective
 
@@ -155,15 +153,20 @@ class LdaMethod:
 
     def evaluate(self, state: LdaState) -> Estimate:
         """The log-likelihood per word of the validation documents, with the same random numbers each time."""
-        lengths = torch.from_numpy(self.valid.lengths)
-        found = [self._estimate(view(state.net, r), self.valid, 0) for r in range(len(self.replicas))]
-        per_word = [torch.from_numpy(each.log_p) / lengths for each in found]
-        errors = [torch.from_numpy(each.stderr) / lengths for each in found]
-        return Estimate(
-            torch.stack([each.mean() for each in per_word]),
-            torch.stack([each.square().sum().sqrt() / len(lengths) for each in errors]),
-            self.valid.documents,
-        )
+        return validate(state.net, self.valid, self.settings.particles)
 
-    def _estimate(self, net: Lda, documents: Counts, seed: int) -> LogProbability:
-        return log_prob(net, documents, LeftToRight(self.settings.particles, runs=RUNS), seed)
+
+def validate(net: Lda, documents: Counts, particles: int) -> Estimate:
+    """The left-to-right estimate of the log-likelihood per word, in nats, of each of R models."""
+    found = [per_word(view(net, r), documents, particles, 0) for r in range(len(net.alpha))]
+    return Estimate(
+        torch.stack([log_p.mean() for log_p, _ in found]),
+        torch.stack([stderr.square().sum().sqrt() / len(stderr) for _, stderr in found]),
+        documents.documents,
+    )
+
+
+def per_word(net: Lda, documents: Counts, particles: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Each document's estimate of log p / length under one model, and its standard error: [N], in nats."""
+    found, lengths = log_prob(net, documents, LeftToRight(particles, runs=RUNS), seed), documents.lengths
+    return torch.from_numpy(found.log_p / lengths), torch.from_numpy(found.stderr / lengths)

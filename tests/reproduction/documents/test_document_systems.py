@@ -32,7 +32,7 @@ def test_every_system_says_what_its_log_p_is(rows: list[Row]) -> None:
     kinds = {(r.model, r.variant) for r in rows if r.split == "test" and r.metric == PER_DOCUMENT}
     assert kinds == {
         ("unigram", "exact"), ("SBN", "bound"), ("SBN", "importance-weighted"), ("fDARN", "bound"),
-        ("fDARN", "importance-weighted"), ("LDA", "estimate"), ("DocNADE", "exact"),
+        ("fDARN", "importance-weighted"), ("LDA", "estimate"), ("Gibbs LDA", "estimate"), ("DocNADE", "exact"),
         ("DocNADE", "estimate"), ("Replicated softmax", "estimate"),
     }  # fmt: skip
 
@@ -95,11 +95,14 @@ def test_the_other_rows_are_what_they_say(
     test, lengths = corpora["20news"].test, corpora["20news"].test.lengths
     docnade = systems[Cell("20news", "DocNADE 3", "", 0)].result.best.net
     scores = score_docnade(docnade, test, 3, 0)
-    lda = systems[Cell("20news", "LDA 2", "", 0)].result.best.net
+    lda, gibbs = (
+        systems[Cell("20news", f"{kind} 2", "", 0)].result.best.net for kind in ("LDA", "Gibbs LDA")
+    )
     for model, kind, log_p in (
         ("DocNADE", "exact", scores.order.log_p),
         ("DocNADE", "estimate", scores.ensemble.log_p),
         ("LDA", "estimate", score_lda(lda, test, LeftToRight(100), 0).log_p),
+        ("Gibbs LDA", "estimate", score_lda(gibbs, test, LeftToRight(100), 0).log_p),
     ):
         row = found(rows, model, kind)
         assert row.value == pytest.approx(np.exp(-(log_p / lengths).mean()), rel=1e-12)

@@ -28,7 +28,7 @@ def test_cells_are_systems_by_protocols_by_their_own_seeds(
 ) -> None:
     run = make_run(tmp_path, protocols=["improved", "literal"], passes=[10, 20], seeds=[[0, 1], [5]])
     cells = table_cells(run, corpora)
-    assert len(cells) == 2 * 3 + 3 * 2  # belief nets by protocol and seed, the others by the first seeds
+    assert len(cells) == 2 * 3 + 4 * 2  # belief nets by protocol and seed, the others by the first seeds
     literal = cells[Cell("20news", "SBN 3", "literal", 5)].training
     assert (literal.updates, literal.rate, literal.decay_from, literal.layers) == (300, 3e-5, None, (3,))
     improved = cells[Cell("20news", "fDARN 2", "improved", 1)].training
@@ -40,6 +40,12 @@ def test_cells_are_systems_by_protocols_by_their_own_seeds(
     assert isinstance(softmax, ReplicatedSoftmaxSettings)
     assert (softmax.hidden, softmax.seeds) == (3, (1,))
     assert (softmax.chains, softmax.rungs) == (100, 200)  # of the test's 300, a tenth would be too few
+    gibbs, variational = (cells[Cell("20news", f"{kind} 2", "", 0)].training for kind in ("Gibbs LDA", "LDA"))
+    assert (gibbs.topics, gibbs.updates, gibbs.eval_every) == (2, 30, 15)  # a sweep is a pass
+    assert variational.updates == pytest.approx(20 * corpora["20news"].train.documents / 256, abs=2)
+    shares = document_table.passes_an_update(run, corpora)
+    assert shares["toy", "Gibbs LDA 2", ""] == 1
+    assert shares["toy", "LDA 2", ""] == 256 / corpora["20news"].train.documents
 
 
 def test_measured_once_and_read_again(

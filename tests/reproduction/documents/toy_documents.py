@@ -12,7 +12,7 @@ from nvil_repro.reproduction.document_systems import PER_DOCUMENT
 from nvil_repro.reproduction.notebook import Run, parameters
 from nvil_repro.reproduction.results import Row
 
-SYSTEMS = ["unigram", "SBN 3", "fDARN 2", "LDA 2", "Replicated softmax 3", "DocNADE 3"]
+SYSTEMS = ["unigram", "SBN 3", "fDARN 2", "LDA 2", "Gibbs LDA 2", "Replicated softmax 3", "DocNADE 3"]
 SIZES = {"evaluations": 2, "importance_samples": 50, "importance_documents": 20, "chains": 300, "rungs": 200}
 
 
