@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from benchmarks.floor import Map, products_alone
+from benchmarks.lda import lda_rows
 from benchmarks.memory import alone, peak
 from benchmarks.pyro_peer import pyro_version
 from benchmarks.rows import Row, measured
@@ -77,7 +78,9 @@ def document_rows(
     vocabularies: Sequence[int] = VOCABULARIES,
     documents: Sequence[int] = DOCUMENTS,
 ) -> Iterator[Row]:
-    """A row per peer on `corpus` and on generated documents of each vocabulary; then a row per number of documents."""
+    """A row per peer on `corpus` and on generated documents of each vocabulary; of LDA's sampler on `corpus`; then a
+    row per number of documents.
+    """
     works = {f"SBN 50, {corpus.dataset}": DocumentWork(corpus)}
     for words in vocabularies:
         works[f"SBN 50, {words:,} words"] = DocumentWork(generated(words))
@@ -86,6 +89,7 @@ def document_rows(
         if pyro_version():
             contenders["Pyro ProdLDA"] = prod_lda(work)
         yield from measured(name, contenders, seconds / len(works), "minibatch 20")
+    yield from lda_rows(corpus, seconds / len(works))
     for number in documents:
         yield _of_many(number)
 

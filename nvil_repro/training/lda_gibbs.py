@@ -116,24 +116,23 @@ class GibbsLdaMethod:
         """
         objective = torch.empty(count, len(self.replicas), dtype=torch.float64)
         for r, seed in enumerate(self.settings.seeds):
-            alone = view(state, r)
             for update in range(first_update, first_update + count):
-                self._update(alone, seed, update)
-            log_p, _ = per_word(alone.net, self._seen, self.settings.particles, seed)
+                self.resample(state, r, update)
+            log_p, _ = per_word(view(state.net, r), self._seen, self.settings.particles, seed)
             objective[:, r] = log_p.mean()
         return objective
 
-    def _update(self, state: GibbsLdaState, seed: int, update: int) -> None:
-        """Move one model in place."""
+    def resample(self, state: GibbsLdaState, r: int, update: int) -> None:
+        """One sweep of replica r, in place."""
         counts = sweep(
-            state.assignments[0].numpy(),
+            state.assignments[r].numpy(),
             self._documents,
             self.train.vocabulary,
-            alpha=state.net.alpha[0].numpy(),
+            alpha=state.net.alpha[r].numpy(),
             eta=self.settings.eta,
-            uniforms=stream(seed, NAME, update).random(len(self._documents.words)),
+            uniforms=stream(self.settings.seeds[r], NAME, update).random(len(self._documents.words)),
         )
-        state.net.dirichlet[0].copy_(torch.from_numpy(counts.T)).add_(self.settings.eta)
+        state.net.dirichlet[r].copy_(torch.from_numpy(counts.T)).add_(self.settings.eta)
 
     def evaluate(self, state: GibbsLdaState) -> Estimate:
         """The log-likelihood per word of the validation documents, with the same random numbers each time."""

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import documents, rcv1
+from benchmarks import documents, lda, rcv1
 from benchmarks.documents import DocumentWork, dense, document_rows
 from benchmarks.timing import Way
 from nvil_repro.data.counts import Corpus, from_dense
 from nvil_repro.models.belief_net import parameters, with_parameters
 from nvil_repro.training.advance import TrainState
 from nvil_repro.training.document_nets import DocumentNets
+from nvil_repro.training.lda_gibbs import GibbsLdaSettings
 from nvil_repro.trees import clone
 
 
@@ -59,14 +60,30 @@ def test_the_dense_loop_takes_our_steps(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "generated", lambda words: corpus())
     monkeypatch.setattr(documents, "pyro_version", lambda: None)
+    monkeypatch.setattr(lda, "find_spec", lambda name: None)  # tomotopy or not
     monkeypatch.setattr(documents, "_of_many", lambda number: documents.Row(f"{number} documents", 1.0))
     rows = list(document_rows(corpus(), 0.0, vocabularies=(6,), documents=(10,)))
     assert [(row.name, row.peer) for row in rows] == [
         ("SBN 50, toy", "dense loop, torch"),
         ("SBN 50, 6 words", "dense loop, torch"),
+        ("LDA 50 by Gibbs, toy", ""),
+        ("LDA 200 by Gibbs, toy", ""),
         ("10 documents", ""),
     ]
     assert all(min(row.ours_ms, row.peer_ms, row.floor_ms) > 0 for row in rows[:2])
+
+
+def test_tomotopy_sweeps_over_the_same_words() -> None:
+    library = pytest.importorskip("tomotopy")
+    settings, models = GibbsLdaSettings(topics=2), []
+    with pytest.MonkeyPatch.context() as patch:
+        made = library.LDAModel
+        patch.setattr(library, "LDAModel", lambda **given: models.append(made(**given)) or models[0])
+        (way,) = lda.tomotopy(corpus(), settings)
+    way.run()
+    (model,) = models
+    assert (model.num_words, model.k, model.global_step) == (300, 2, lda.SWEEPS + 1)
+    assert list(model.alpha) == pytest.approx([settings.alpha] * 2)
 
 
 def test_a_pass_is_over_every_document(monkeypatch: pytest.MonkeyPatch) -> None:
