@@ -110,6 +110,7 @@ _documents = DocumentTable(
     passes=(40,),
     seeds=((0,),),
     one_seed=(),
+    one_protocol=(),
     other_passes=10,
     evaluations=10,
     train_documents=1_000_000,

@@ -41,7 +41,7 @@ Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN
 Columns = Annotated[tuple[str, ...], several(one_of(NVIL, WAKE_SLEEP), including=NVIL)]
 Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]
 # Checked against what a run has: `nameable`.
-OneSeed = Annotated[tuple[str, ...], several(matching(".+", "a name"), at_least=0)]
+Named = Annotated[tuple[str, ...], several(matching(".+", "a name"), at_least=0)]
 EachSeeds = Annotated[tuple[tuple[int, ...], ...], several(several(whole(0)), distinct=False)]
 CORPUS = r"(20news|reuters21578)(-raw)?(-[1-9]\d*)?|rcv1"
 _CORPUS = matching(CORPUS, 'a corpus such as "20news-raw", "reuters21578-10000" or "rcv1"')
@@ -85,7 +85,7 @@ class VarianceReduction:
     variants: Variants
     protocols: Protocols
     seeds: Seeds
-    one_seed: OneSeed
+    one_seed: Named
     updates: Count
     eval_every: Count
     factors: Factors
@@ -123,7 +123,7 @@ class BoundTable:
     protocols: TableProtocols
     passes: Each  # over the training cases
     seeds: EachSeeds
-    one_seed: OneSeed
+    one_seed: Named
     evaluations: Count
     bound_samples: BoundSamples
     test_cases: TestCases
@@ -186,7 +186,8 @@ class InferenceTable(BoundTable):
 class DocumentTable:
     """Table 3: systems down, corpora across. Belief networks are trained under each of the protocols, for which
     `passes` and `seeds` have an entry; the others in one way of their own, by no more than `other_passes` and with the
-    seeds of the first protocol. Corpora in `one_seed` have the first seed alone.
+    seeds of the first protocol. Corpora in `one_seed` have the first seed alone, nets of those in `one_protocol` are
+    trained under the first protocol alone.
     """
 
     corpora: Corpora
@@ -194,7 +195,8 @@ class DocumentTable:
     protocols: DocumentProtocols
     passes: Each  # over the training documents
     seeds: EachSeeds
-    one_seed: OneSeed
+    one_seed: Named
+    one_protocol: Named
     other_passes: Count
     evaluations: Count
     train_documents: Count  # at most so many, random ones
@@ -213,7 +215,7 @@ class DocumentTable:
 
     @property
     def nameable(self) -> set[str]:
-        """What `one_seed` can name."""
+        """What `one_seed` and `one_protocol` can name."""
         return set(self.corpora)
 
     @property
