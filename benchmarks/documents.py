@@ -1,4 +1,7 @@
-"""An update of a document net, beside a plain dense loop and Pyro's ProdLDA; how it grows with words and documents."""
+"""An update of a document net, beside a plain dense loop and Pyro's ProdLDA; how it grows with words and documents.
+
+And a sweep of LDA's sampler, see `lda`.
+"""
 
 from __future__ import annotations
 
@@ -88,8 +91,8 @@ def document_rows(
         contenders = {"ours": ours(work), "floor": floor(work), "dense loop, torch": dense(work)}
         if pyro_version():
             contenders["Pyro ProdLDA"] = prod_lda(work)
-        yield from measured(name, contenders, seconds / len(works), "minibatch 20")
-    yield from lda_rows(corpus, seconds / len(works))
+        yield from measured(name, contenders, seconds / (len(works) + 1), "minibatch 20")
+    yield from lda_rows(corpus, seconds / (len(works) + 1))
     for number in documents:
         yield _of_many(number)
 

@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any, NamedTuple, TypeVar
 
 from nvil_repro.reproduction.experiment import Experiment
-from nvil_repro.reproduction.naming import BELIEF_NETS, UNIGRAM, dims_label, parse_model
+from nvil_repro.reproduction.naming import BELIEF_NETS, GIBBS_LDA, UNIGRAM, dims_label, parse_model
 from nvil_repro.reproduction.notebook import Run, run_hash
 from nvil_repro.reproduction.protocols import TUNED
 from nvil_repro.reproduction.results import Row, read_results
@@ -26,7 +26,7 @@ OWN_PASSES = {
     "mixture of Bernoullis": 50,
     "NADE": 20,
     "LDA": 20,
-    "Gibbs LDA": 200,
+    GIBBS_LDA: 200,
     "DocNADE": 54,
     "Replicated softmax": 80,
 }
@@ -221,7 +221,8 @@ def kept_rows(run: Run, datasets: Collection[str]) -> dict[Any, list[Row]]:
     """The rows in the folder `run.keep` of each cell of the run, made with the same settings on one of these data sets.
     They keep their provenance, and say what code wrote them, today's or not; nothing without such a folder.
 
-    A net may have its rows in a table that the run's waits for, since they share it; they are labelled as there.
+    A net may have its rows in a table that the run's waits for, since they share it; they are labelled as there, and by
+    `bound_tables.table_rows` as here.
 
     Errors: `ResultsError`.
     """
@@ -237,12 +238,12 @@ def kept_rows(run: Run, datasets: Collection[str]) -> dict[Any, list[Row]]:
 
 
 def _rows_of_cells(
-    run: Run, written: Experiment, cells: Sequence[AnyCell], datasets: Collection[str]
+    run: Run, table: Experiment, cells: Sequence[AnyCell], datasets: Collection[str]
 ) -> dict[Any, list[Row]]:
     assert run.keep is not None
-    hashes = {cell_hash(written, run.settings, cell): cell for cell in cells}
+    hashes = {cell_hash(table, run.settings, cell): cell for cell in cells}
     kept: dict[Any, list[Row]] = {}
-    for row in read_results(run.keep / f"{written.name}.csv"):
+    for row in read_results(run.keep / f"{table.name}.csv"):
         if row.settings_hash in hashes and row.dataset in datasets:
             kept.setdefault(hashes[row.settings_hash], []).append(row._replace(profile=run.profile))
     return kept
@@ -256,10 +257,12 @@ def without_kept(run: Run, jobs: Mapping[Key, Job], datasets: Collection[str]) -
     return needed
 
 
-def say_kept(run: Run, kept: Sequence[Sequence[Row]], of: str) -> None:
-    """Print how many are not trained of what there is, and what code wrote their rows; nothing unless rows are kept."""
+def say_kept(run: Run, kept: Sequence[Sequence[Row]], all_of_them: str) -> None:
+    """Print how many are not trained of `all_of_them`, "39 nets", and what code wrote their rows; nothing unless rows
+    are kept.
+    """
     if run.keep is None:
         return
     codes = sorted({row.code_version for rows in kept for row in rows})
     written = f", written by {', '.join(codes)}" if codes else ""
-    print(f"{len(kept)} of {of} are not trained: their rows are kept{written}")
+    print(f"{len(kept)} of {all_of_them} are not trained: their rows are kept{written}")

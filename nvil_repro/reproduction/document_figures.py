@@ -10,7 +10,7 @@ import numpy
 
 from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.document_table import HEADLINES
-from nvil_repro.reproduction.naming import UNIGRAM
+from nvil_repro.reproduction.naming import GIBBS, GIBBS_LDA, UNIGRAM
 from nvil_repro.reproduction.results import Row, frame
 from nvil_repro.reproduction.style import Stroke, log_x_axis, marked
 
@@ -25,7 +25,7 @@ SYSTEMS = {
     "DocNADE": Stroke("DocNADE", "#009E73", (1.5, 1), "^"),
     "Replicated softmax": Stroke("replicated softmax", "#D55E00", (5, 1.5, 1.5, 1.5), "s"),
     "LDA": Stroke("LDA", "#CC79A7", (8, 2), "D"),
-    "Gibbs LDA": Stroke("LDA, Gibbs", "#E69F00", (3, 1, 1, 1), "v"),
+    GIBBS_LDA: Stroke("LDA, Gibbs sampling", "#E69F00", (3, 1, 1, 1), "v"),
 }
 GREY = "#56565B"
 ALPHA = {"literal": 0.25, "literal-rcv1": 0.55}
@@ -41,16 +41,20 @@ def perplexity_points(summary: pandas.DataFrame) -> Figure:
     from matplotlib.ticker import NullFormatter
 
     table = summary[(summary["system"] != UNIGRAM) & (summary["note"] != NOT_RUN)]
-    corpora, systems = (list(dict.fromkeys(table[name])) for name in ("corpus", "system"))
+    table = table.assign(
+        place=table["system"].where(table["protocol"] != GIBBS, table["system"] + f", {GIBBS}")
+    )
+    corpora, systems = (list(dict.fromkeys(table[name])) for name in ("corpus", "place"))
     size = (1.6 + 3.0 * len(corpora), 1.2 + 0.45 * len(systems))
     figure, panels = pyplot.subplots(1, len(corpora), figsize=size, sharey=True, squeeze=False)
     for corpus, axes in zip(corpora, panels[0], strict=True):
         for line in table[table["corpus"] == corpus].to_dict("records"):
-            kind, y = line["system"].rpartition(" ")[0], systems.index(line["system"])
+            kind, y = line["system"].rpartition(" ")[0], systems.index(line["place"])
             printed_kind = line["log P is"] == HEADLINES.get(kind, "estimate")
-            look = {**_look(line["protocol"], printed_kind), "color": SYSTEMS[kind].colour}
+            stroke = _stroke(kind, line["protocol"])
+            look = {**_look(line["protocol"], printed_kind), "color": stroke.colour}
             axes.plot(line["paper / unigram"], y, **CROSS)
-            axes.plot(line["ours / unigram"], y, SYSTEMS[kind].marker, **look)
+            axes.plot(line["ours / unigram"], y, stroke.marker, **look)
         axes.set_title(corpus, fontsize="medium")
         axes.set_xscale("log")
         ticks = [
@@ -85,6 +89,10 @@ CROSS: dict[str, Any] = {
 }
 
 
+def _stroke(kind: str, protocol: str) -> Stroke:
+    return SYSTEMS[GIBBS_LDA if protocol == GIBBS else kind]
+
+
 def _look(protocol: str, printed_kind: bool) -> dict[str, Any]:
     return {
         "alpha": ALPHA.get(protocol, 1.0),
@@ -109,7 +117,7 @@ def perplexity_curves(rows: Sequence[Row], passes: Mapping[tuple[str, str, str],
     for corpus, axes in zip(corpora, panels[0], strict=True):
         own = table[table["dataset"] == corpus]
         for (model, dims, protocol), curve in own.groupby(["model", "dims", "protocol"], sort=False):
-            stroke, mean = SYSTEMS[str(model)], curve.groupby("updates")["value"].mean()
+            stroke, mean = _stroke(str(model), str(protocol)), curve.groupby("updates")["value"].mean()
             share = passes[corpus, f"{model} {dims}", str(protocol)]
             later, hollow = mean.index > 0, dims != own.loc[own["model"] == model, "dims"].iloc[0]
             axes.plot(

@@ -32,7 +32,7 @@ from nvil_repro.reproduction.document_systems import (
     perplexities,
 )
 from nvil_repro.reproduction.measurements import Measured, measured_file, train_and_measure
-from nvil_repro.reproduction.naming import BELIEF_NETS, UNIGRAM, parse_model
+from nvil_repro.reproduction.naming import BELIEF_NETS, GIBBS, GIBBS_LDA, UNIGRAM, dims_label, parse_model
 from nvil_repro.reproduction.notebook import Run
 from nvil_repro.reproduction.protocols import DOCUMENT_PROTOCOLS, NVIL
 from nvil_repro.reproduction.results import Row, curve_rows, result_row
@@ -132,7 +132,7 @@ def _other(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> System:
         "DocNADE": DocNadeSettings(),
         "Replicated softmax": ReplicatedSoftmaxSettings(),
         "LDA": LdaSettings(),
-        "Gibbs LDA": GibbsLdaSettings(),
+        GIBBS_LDA: GibbsLdaSettings(),
     }
     updates = passes / _share(usual[kind], corpus)
     every = max(1, round(updates / s.evaluations))
@@ -146,7 +146,7 @@ def _other(run: Run, cell: DocumentCell, passes: int, corpus: Corpus) -> System:
         return DocNadeSystem(DocNadeSettings(units, **length), *sizes, s.orders)
     if kind == "LDA":
         return LdaSystem(LdaSettings(units, **length), corpus.test.documents, s.particles)
-    if kind == "Gibbs LDA":
+    if kind == GIBBS_LDA:
         tokens = int(corpus.train.lengths.sum())
         return GibbsLdaSystem(GibbsLdaSettings(units, **length), tokens, corpus.test.documents, s.particles)
     chains = max(100, s.chains // 10)
@@ -165,18 +165,18 @@ def _schedule(passes: int, corpus: Corpus, batch: int, chunk: int, evaluations: 
 
 
 def passes_an_update(run: Run, corpora: Mapping[str, Corpus]) -> dict[tuple[str, str, str], float]:
-    """By data set, system and protocol: the share of the training documents that an update sees."""
-    return {
-        (corpora[cell.corpus].dataset, cell.system, cell.protocol): _share(
-            system.training, corpora[cell.corpus]
-        )
-        for cell, system in table_cells(run, corpora).items()
-    }
+    """By data set, system and protocol, as in rows: the share of the training documents that an update sees."""
+    shares: dict[tuple[str, str, str], float] = {}
+    for cell, system in table_cells(run, corpora).items():
+        corpus, (model, protocol) = corpora[cell.corpus], _labels(cell)
+        name = f"{model} {dims_label(parse_model(cell.system)[1])}"
+        shares[corpus.dataset, name, protocol] = _share(system.training, corpus)
+    return shares
 
 
 def _share(training: Any, corpus: Corpus) -> float:
-    """Of the training documents that an update sees: a sweep sees all."""
-    return getattr(training, "batch_size", corpus.train.documents) / corpus.train.documents
+    """Of the training documents that an update sees: a sweep of Gibbs sampling sees all."""
+    return 1.0 if isinstance(training, GibbsLdaSettings) else training.batch_size / corpus.train.documents
 
 
 def train_table(run: Run, corpora: Mapping[str, Corpus]) -> dict[DocumentCell, Measured | None]:
@@ -214,8 +214,11 @@ def table_rows(
             scores = score_unigram(unigram(corpus.train), corpus.test)
             yield from _test_rows(row, perplexities(scores, corpus))
         elif cell in systems:
-            measured = systems[cell]
-            yield from kept[cell] if measured is None else _system_rows(row, cell, measured)
+            measured, (model, protocol) = systems[cell], _labels(cell)
+            if measured is None:
+                yield from (each._replace(model=model, protocol=protocol) for each in kept[cell])
+            else:
+                yield from _system_rows(row, cell, measured)
 
 
 def _system_rows(row: Callable[..., Row], cell: DocumentCell, measured: Measured) -> Iterator[Row]:
@@ -230,13 +233,19 @@ def _system_rows(row: Callable[..., Row], cell: DocumentCell, measured: Measured
 
 
 def _rows_of(run: Run, cell: DocumentCell, dataset: str) -> Callable[..., Row]:
-    kind, layers = parse_model(cell.system)
-    method = NVIL if kind in BELIEF_NETS else ""
+    (model, protocol), (_, layers) = _labels(cell), parse_model(cell.system)
+    method = NVIL if model in BELIEF_NETS else ""
     return partial(
-        result_row, run, dataset=dataset, model=kind, layers=layers, method=method, protocol=cell.protocol,
+        result_row, run, dataset=dataset, model=model, layers=layers, method=method, protocol=protocol,
         seed=cell.seed, threads=None if cell.system == UNIGRAM else 1,
         settings_hash=cell_hash(run.experiment, run.settings, cell),
     )  # fmt: skip
+
+
+def _labels(cell: DocumentCell) -> tuple[str, str]:
+    """Model and protocol in its rows. The paper prints one LDA, whichever way it is fitted."""
+    kind, _ = parse_model(cell.system)
+    return ("LDA", GIBBS) if kind == GIBBS_LDA else (kind, cell.protocol)
 
 
 def _test_rows(row: Callable[..., Row], test: Mapping[str, tuple[float, float, int, str]]) -> Iterator[Row]:

@@ -29,7 +29,6 @@ PRIVATE = {"documents": "11,314 / 7,531", "mean length": 51.8, "sd": 70.8, "unig
 # How what is no bound and not exact is estimated, by kind of system.
 ESTIMATES = {
     "LDA": "left-to-right estimate",
-    "Gibbs LDA": "left-to-right estimate",
     "Replicated softmax": "AIS estimate",
     "DocNADE": "estimate over orders",
 }

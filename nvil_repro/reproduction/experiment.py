@@ -21,7 +21,7 @@ class Figure(NamedTuple):
 @dataclass(frozen=True)
 class Experiment:
     """A notebook, its settings in each profile, what it leaves behind, the most threads it can use, and the experiments
-    it waits for, since it reads the nets they have trained.
+    it waits for, since it reads the nets they have trained, or their rows.
     """
 
     name: str

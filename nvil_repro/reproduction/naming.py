@@ -7,7 +7,9 @@ from collections.abc import Sequence
 BELIEF_NETS = ("SBN", "fDARN", "DARN")
 KINDS = (*BELIEF_NETS, "mixture of Bernoullis", "NADE")
 UNIGRAM = "unigram"
-DOCUMENT_KINDS = ("SBN", "fDARN", "LDA", "Gibbs LDA", "Replicated softmax", "DocNADE")
+GIBBS = "Gibbs"  # in the place of a protocol: LDA by collapsed Gibbs sampling, not variational Bayes
+GIBBS_LDA = f"{GIBBS} LDA"
+DOCUMENT_KINDS = ("SBN", "fDARN", "LDA", GIBBS_LDA, "Replicated softmax", "DocNADE")
 MODEL = rf"({'|'.join(KINDS)}) [1-9]\d*(-[1-9]\d*)*"  # a regular expression
 SYSTEM = rf"{UNIGRAM}|({'|'.join(DOCUMENT_KINDS)}) [1-9]\d*"  # of Table 3
 

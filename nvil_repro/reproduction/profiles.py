@@ -102,13 +102,14 @@ _continuous = ContinuousLatents(
 
 _documents = DocumentTable(
     corpora=("20news",),
+    # No Gibbs LDA, for which ten passes are too few.
     systems=("unigram", "LDA 50", "Replicated softmax 50", "fDARN 50", "SBN 50", "DocNADE 50"),
     protocols=("quick",),
     passes=(40,),
     seeds=((0,),),
     one_seed=(),
     one_protocol=(),
-    other_passes=10,  # too few for Gibbs sampling
+    other_passes=10,
     evaluations=10,
     train_documents=1_000_000,
     test_documents=1_000,

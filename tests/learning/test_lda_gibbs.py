@@ -68,12 +68,17 @@ def test_a_sweep_draws_each_topic_from_its_conditional() -> None:
 def test_more_topics_than_two_are_drawn_in_proportion() -> None:
     """One word: topics by alpha alone, at the borders of their running sums."""
     alpha, one = np.array([0.5, 0.1, 0.2, 1.2]), Sequences(np.array([0, 1]), np.array([2]))
+
+    def drawn(uniform: float) -> int:
+        assignments = np.array([1], np.int32)
+        sweep(assignments, one, V, alpha=alpha, eta=ETA, uniforms=np.array([uniform]))
+        return int(assignments[0])
+
     borders = np.cumsum(alpha) / alpha.sum()
     for k in range(4):
-        for u in ((borders[k - 1] if k else 0.0) + 1e-12, borders[k] - 1e-12):
-            assignments = np.array([1], np.int32)
-            sweep(assignments, one, V, alpha=alpha, eta=ETA, uniforms=np.array([u]))
-            assert assignments.tolist() == [k]
+        assert drawn((borders[k - 1] if k else 0.0) + 1e-12) == drawn(borders[k] - 1e-12) == k
+    assert drawn(borders[1] + 1e-12) != drawn(borders[1] - 1e-12)  # control
+    assert drawn(1 - 2**-53) == 3
 
 
 def test_a_start_is_random_by_its_seed() -> None:

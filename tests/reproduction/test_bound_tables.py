@@ -194,6 +194,8 @@ def test_table_2_keeps_the_rows_of_nets_that_table_1_has_trained(
     write_results(tmp_path / "autoregressive_inference.csv", [])
     other = replace(there, settings=replace(there.settings, test_cases=39))
     assert kept_rows(other, [data.dataset]) == {}
+    (tmp_path / "nvil_vs_wake_sleep.csv").unlink()
+    assert kept_rows(there, [data.dataset]) == {}  # a table that was never run has none
 
 
 def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

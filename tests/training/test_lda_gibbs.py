@@ -60,7 +60,23 @@ def test_validation_is_the_left_to_right_estimate() -> None:
     method = GibbsLdaMethod(SETTINGS, toy_corpus().train, toy_corpus().valid)
     state = method.start()
     found, expected = method.evaluate(state), log_prob(state.net, toy_corpus().valid, LeftToRight(3, runs=2))
-    assert found.mean.item() == pytest.approx((expected.log_p / toy_corpus().valid.lengths).mean(), abs=1e-14)
+    lengths = toy_corpus().valid.lengths
+    assert found.mean.item() == pytest.approx((expected.log_p / lengths).mean(), abs=1e-14)
+    assert found.stderr.item() == pytest.approx(np.linalg.norm(expected.stderr / lengths) / 10, abs=1e-14)
+    method.advance(state, 0, 1)
+    assert method.evaluate(state).mean != found.mean  # control
+
+
+def test_sweeps_at_once_are_sweeps_one_by_one() -> None:
+    corpus = toy_corpus()
+    method = GibbsLdaMethod(SETTINGS, corpus.train, corpus.valid)
+    one, other = method.start(), method.start()
+    objective = [method.advance(one, update, 1) for update in range(3)]
+    last = method.advance(other, 0, 3)
+    assert torch.equal(one.assignments, other.assignments)
+    assert torch.equal(one.net.dirichlet, other.net.dirichlet)
+    assert last.tolist() == [objective[-1].flatten().tolist()] * 3
+    assert not torch.equal(objective[0], objective[-1])  # control
 
 
 def test_companions_change_no_number() -> None:

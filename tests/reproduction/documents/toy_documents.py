@@ -29,6 +29,9 @@ def documents(count: int, seed: int) -> Counts:
     return from_dense(np.stack([generator.multinomial(n, topics[i % 2]) for i, n in enumerate(lengths)]))
 
 
-def found(rows: list[Row], model: str, kind: str, metric: str = PER_DOCUMENT) -> Row:
-    (row,) = [r for r in rows if (r.model, r.variant, r.metric, r.split) == (model, kind, metric, "test")]
+def found(
+    rows: list[Row], model: str, kind: str, metric: str = PER_DOCUMENT, protocol: str | None = None
+) -> Row:
+    own = [r for r in rows if (r.model, r.variant, r.metric, r.split) == (model, kind, metric, "test")]
+    (row,) = [r for r in own if protocol in (None, r.protocol)]
     return row
