@@ -214,11 +214,8 @@ def table_rows(
             scores = score_unigram(unigram(corpus.train), corpus.test)
             yield from _test_rows(row, perplexities(scores, corpus))
         elif cell in systems:
-            measured, (model, protocol) = systems[cell], _labels(cell)
-            if measured is None:
-                yield from (each._replace(model=model, protocol=protocol) for each in kept[cell])
-            else:
-                yield from _system_rows(row, cell, measured)
+            measured = systems[cell]
+            yield from kept[cell] if measured is None else _system_rows(row, cell, measured)
 
 
 def _system_rows(row: Callable[..., Row], cell: DocumentCell, measured: Measured) -> Iterator[Row]:
