@@ -153,6 +153,7 @@ LEGENDS: Mapping[str, str] = {
     "nvil_vs_wake_sleep": f"{_BOUNDS} An fDARN has an autoregressive prior.",
     "autoregressive_inference": _BOUNDS,
     "document_perplexity": "Perplexity per document, lower is better; after ± the standard error over test documents; "
+    "LDA is fitted by variational Bayes or, *Gibbs*, by collapsed Gibbs sampling; "
     "*interval*: of the replicated softmax, by three standard errors of its partition functions, which few chains may "
     f"carry; {_SEEDS}; *importance-weighted*: by 1,000 samples a document, of 1,000 of them, carried over to all by "
     f"what they gain on the bound; {_MINUTES}.",

@@ -61,6 +61,20 @@ def test_only_what_the_paper_measures_is_filled(row: Callable[..., Row]) -> None
     assert "at RCV1's" in [text.get_text() for text in legend.get_texts()]
 
 
+def test_lda_has_a_line_a_way_to_fit_it_each_beside_what_is_printed(row: Callable[..., Row]) -> None:
+    unigram, bound, *_ = rows_of(row)
+    variational = bound._replace(model="LDA", method="", protocol="", variant="estimate", value=1040.0)
+    gibbs = variational._replace(protocol="Gibbs", value=970.0)
+    (axes,) = perplexity_points(summary([unigram, variational, gibbs], read_published())).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["LDA 50", "LDA 50, Gibbs"]
+    crosses, points = ([p for p in axes.lines if (p.get_marker() == "x") == printed] for printed in (1, 0))
+    assert [(round(1300 * p.get_xdata()[0]), p.get_ydata()[0]) for p in points] == [(1040, 0), (970, 1)]
+    assert [(round(1335 * p.get_xdata()[0]), p.get_ydata()[0]) for p in crosses] == [(1091, 0), (1091, 1)]
+    assert len({(p.get_marker(), p.get_color()) for p in points}) == 2
+    (other,) = perplexity_points(summary([unigram, variational], read_published())).axes
+    assert len(other.lines) == 2  # control: one point and its cross
+
+
 def test_curves_are_perplexities_by_passes(row: Callable[..., Row]) -> None:
     (axes,) = perplexity_curves(rows_of(row), PASSES).axes
     (line,) = axes.lines
