@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import count
@@ -24,10 +25,10 @@ def lda_rows(corpus: Corpus, seconds: float, topics: Sequence[int] = TOPICS) -> 
         contenders = {"ours": ours(corpus, settings)}
         if find_spec("tomotopy"):
             contenders["tomotopy"] = tomotopy(corpus, settings)
-        own, *peers = milliseconds(contenders, seconds / len(topics)).items()
+        found = milliseconds(contenders, seconds / len(topics))
         name, note = f"LDA {number} by Gibbs, {corpus.dataset}", f"a sweep over {words:,} words"
-        for peer, peer_ms in peers or [("", float("nan"))]:
-            yield Row(name, own[1], peer, peer_ms, note=note)
+        peer = "tomotopy" if "tomotopy" in found else ""
+        yield Row(name, found["ours"], peer, found.get("tomotopy", math.nan), note=note)
 
 
 def ours(corpus: Corpus, settings: GibbsLdaSettings) -> list[Way]:
