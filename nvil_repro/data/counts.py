@@ -109,8 +109,13 @@ def tally(
 ) -> Counts:
     """The counts of tokens, or of groups of `counts` equal tokens, given by their document and word, in any order.
 
-    shape: (N, V). Errors: `ValueError` for a sum that 32 bits do not hold.
+    shape: (N, V). Errors: `ValueError` for a word that is none of 0..V-1, and for a sum that 32 bits do not hold.
     """
+    if (unknown := (words < 0) | (words >= shape[1])).any():
+        first = int(unknown.argmax())
+        raise ValueError(
+            f"document {documents[first]} has word {words[first]}: expected one of 0 to {shape[1] - 1:,}"
+        )
     keys, inverse = np.unique(documents.astype(np.int64) * shape[1] + words, return_inverse=True)
     sums = np.bincount(inverse, weights=counts, minlength=len(keys))
     if (large := sums > np.iinfo(np.int32).max).any():

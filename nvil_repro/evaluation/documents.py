@@ -19,13 +19,16 @@ from nvil_repro.models.unigram import Unigram
 from nvil_repro.models.unigram import log_prob as unigram_log_prob
 from nvil_repro.streams import stream
 
+# What a number that stands for log p is.
+Kind = Literal["exact", "bound", "estimate over orders", "left-to-right estimate", "AIS estimate"]
+
 
 class Scores(NamedTuple):
     """log p of N documents in nats, of their words in one order, no multinomial coefficient: input of `perplexity`."""
 
     log_p: NDArray[np.float64]  # [N]
     stderr: NDArray[np.float64]  # [N], of what was sampled to compute log p, 0 where nothing was
-    kind: Literal["exact", "bound", "estimate"]
+    kind: Kind
 
 
 class Orders(NamedTuple):
@@ -60,10 +63,10 @@ def score_docnade(model: DocNade, documents: Counts, orders: int = 10, seed: int
     ensemble = each.logsumexp(0) - np.log(orders)
     return Orders(
         Scores(each.mean(0).numpy(), (each.std(0) / root).numpy(), "exact"),
-        Scores(ensemble.numpy(), ((each - ensemble).exp().std(0) / root).numpy(), "estimate"),
+        Scores(ensemble.numpy(), ((each - ensemble).exp().std(0) / root).numpy(), "estimate over orders"),
     )
 
 
 def score_lda(model: Lda, documents: Counts, how: LeftToRight | None = None, seed: int = 0) -> Scores:
     """Left to right, from below. Errors: those of `left_to_right.log_prob`."""
-    return Scores(*lda_log_prob(model, documents, how, seed), "estimate")
+    return Scores(*lda_log_prob(model, documents, how, seed), "left-to-right estimate")

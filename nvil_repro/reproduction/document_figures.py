@@ -50,7 +50,7 @@ def perplexity_points(summary: pandas.DataFrame) -> Figure:
     for corpus, axes in zip(corpora, panels[0], strict=True):
         for line in table[table["corpus"] == corpus].to_dict("records"):
             kind, y = line["system"].rpartition(" ")[0], systems.index(line["place"])
-            printed_kind = line["log P is"] == HEADLINES.get(kind, "estimate")
+            printed_kind = line["log P is"] == HEADLINES[kind]
             stroke = _stroke(kind, line["protocol"])
             look = {**_look(line["protocol"], printed_kind), "color": stroke.colour}
             axes.plot(line["paper / unigram"], y, **CROSS)

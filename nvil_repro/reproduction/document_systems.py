@@ -1,8 +1,8 @@
 """The systems of Table 3: how each is trained, and what its documents' log p is and of what kind.
 
 Kinds, which rows carry as their variant: "bound", below log p; "importance-weighted", a tighter one; "exact";
-"estimate", of Monte Carlo: on average below log p for LDA and DocNADE's ensemble, above it for the replicated softmax,
-whose partition function annealing underestimates.
+"left-to-right estimate" and "estimate over orders", on average below log p (LDA, DocNADE's ensemble); "AIS estimate",
+above it, as annealing underestimates the replicated softmax's partition function.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class ReplicatedSoftmaxSystem:
         low, high = (math.exp(-(part[0] / lengths).mean().item()) for part in (found.upper, found.lower))
         effective = f"{partition.log_z.effective_samples.min().item():.0f} effective at worst"
         note = f"{chains:,} chains, {rungs:,} rungs: {low:.0f} to {high:.0f}{OF_Z}, {effective}"
-        scores = Scores(found.value[0].numpy(), np.zeros(test.documents), "estimate")
+        scores = Scores(found.value[0].numpy(), np.zeros(test.documents), "AIS estimate")
         usual = np.quantile(test.lengths, USUAL, method="nearest").astype(np.int64)
         falling = log_partition_from_above(net, usual, data.train, chains=chains, rungs=rungs, seed=seed)
         below = _log_z("AIS", rising, usual, chains)

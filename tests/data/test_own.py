@@ -136,6 +136,17 @@ def test_what_are_no_numbers_or_too_large_sums_are_refused() -> None:
         corpus(once, preprocess=False, log_rounded=False, validation=1)
 
 
+@pytest.mark.parametrize("word", [-1, 6, 7])
+def test_words_that_the_vocabulary_has_not_are_refused(word: int) -> None:
+    """Of `Counts`, which are not checked when they are made; a word beyond would count in another document."""
+    counts = from_dense(TRAIN)
+    counts.words[2] = word
+    with pytest.raises(ValueError, match=f"train: document 0 has word {word}: expected one of 0 to 5"):
+        corpus(counts)
+    counts.words[2] = 5  # control
+    corpus(counts)
+
+
 def test_a_vocabulary_that_disagrees_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"train has shape \(5, 6\): expected documents x 5, a column for each"

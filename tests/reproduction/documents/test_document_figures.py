@@ -47,7 +47,7 @@ def test_points_are_ours_and_the_printed_over_their_unigrams(row: Callable[..., 
 def test_only_what_the_paper_measures_is_filled(row: Callable[..., Row]) -> None:
     unigram, bound, weighted, *_ = rows_of(row)
     exact = bound._replace(model="DocNADE", method="", protocol="", variant="exact", value=900.0)
-    orders = exact._replace(variant="estimate", value=880.0)
+    orders = exact._replace(variant="estimate over orders", value=880.0)
     literal = bound._replace(protocol="literal", value=1200.0)
     other = literal._replace(protocol="literal-rcv1", value=1100.0)
     rows = [unigram, bound, weighted, exact, orders, literal, other]
@@ -63,7 +63,9 @@ def test_only_what_the_paper_measures_is_filled(row: Callable[..., Row]) -> None
 
 def test_lda_has_a_line_a_way_to_fit_it_each_beside_what_is_printed(row: Callable[..., Row]) -> None:
     unigram, bound, *_ = rows_of(row)
-    variational = bound._replace(model="LDA", method="", protocol="", variant="estimate", value=1040.0)
+    variational = bound._replace(
+        model="LDA", method="", protocol="", variant="left-to-right estimate", value=1040.0
+    )
     gibbs = variational._replace(protocol="Gibbs", value=970.0)
     (axes,) = perplexity_points(summary([unigram, variational, gibbs], read_published())).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["LDA 50", "LDA 50, Gibbs"]

@@ -136,12 +136,17 @@ def test_raw_twins_are_cut_likewise(
 
 
 def test_what_is_said_of_a_corpus(corpora: dict[str, Corpus], rows: list[Row]) -> None:
-    line = document_views.corpora_table(corpora).loc["toy"]
+    table = document_views.corpora_table(corpora)
+    assert table.index.tolist() == ["the paper's 20 Newsgroups", "toy"]
+    line = table.loc["toy"]
     (unigram,) = (r for r in rows if r.model == "unigram" and r.metric == "perplexity_per_document")
     assert line["unigram perplexity"] == unigram.value
     lengths = [part.lengths for part in (corpora["20news"].train, corpora["20news"].valid)]
     assert line["mean length"] == np.concatenate(lengths).mean()
     assert line["words"] == len(corpora["20news"].words)
+    assert table["mean length"].iloc[0] == 51.8
+    stands_in = document_views.corpora_table({"reuters21578-10000": corpora["20news"]})
+    assert stands_in.index.tolist() == ["the paper's RCV1-v2", "toy"]
 
 
 @pytest.mark.parametrize(
