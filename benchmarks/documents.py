@@ -5,11 +5,9 @@ And a sweep of LDA's sampler, see `lda`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, cycle
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -18,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from benchmarks.floor import Map, products_alone
 from benchmarks.lda import lda_rows
-from benchmarks.memory import alone, peak
+from benchmarks.many_documents import many_documents
 from benchmarks.pyro_peer import pyro_version
 from benchmarks.rows import Row, measured
 from benchmarks.timing import Way, cores
@@ -82,7 +80,7 @@ def document_rows(
     documents: Sequence[int] = DOCUMENTS,
 ) -> Iterator[Row]:
     """A row per peer on `corpus` and on generated documents of each vocabulary; of LDA's sampler on `corpus`; then a
-    row per number of documents.
+    row per system and number of documents, see `many_documents`.
     """
     works = {f"SBN 50, {corpus.dataset}": DocumentWork(corpus)}
     for words in vocabularies:
@@ -91,10 +89,11 @@ def document_rows(
         contenders = {"ours": ours(work), "floor": floor(work), "dense loop, torch": dense(work)}
         if pyro_version():
             contenders["Pyro ProdLDA"] = prod_lda(work)
-        yield from measured(name, contenders, seconds / (len(works) + 1), "minibatch 20")
+        for row in measured(name, contenders, seconds / (len(works) + 1)):
+            passes = 1000 * work.batch / row.ours_ms / work.corpus.train.documents
+            yield row._replace(note=f"minibatch {work.batch}, {passes:.1f} passes a second")
     yield from lda_rows(corpus, seconds / (len(works) + 1))
-    for number in documents:
-        yield _of_many(number)
+    yield from many_documents(documents)
 
 
 def ours(work: DocumentWork) -> list[Way]:
@@ -190,27 +189,3 @@ def prod_lda(work: DocumentWork) -> list[Way]:
 def _in_turn(work: DocumentWork, step: Any) -> list[Way]:
     minibatches = cycle(work.minibatches(MINIBATCHES))
     return [Way(lambda: step(next(minibatches)), 1, threads) for threads in {1, cores()}]
-
-
-def _of_many(documents: int) -> Row:
-    """A whole pass over so many generated documents of 10,000 words, in a process of its own."""
-    seconds, updates, before, after = alone("benchmarks.documents", documents)
-    note = f"minibatch 100; a pass {seconds:.1f} s; memory {after:.0f} MB, {before:.0f} of them the corpus's"
-    return Row(f"SBN 50, {documents:,} documents", 1000 * seconds / updates, note=note)
-
-
-def a_pass(documents: int) -> tuple[float, int, float, float]:
-    """Seconds and updates of a pass, in whole chunks, and the peak memory in MB before and after it."""
-    work = DocumentWork(generated_corpus(documents), batch=100)
-    before = peak()
-    (way,) = ours(work)
-    way.run()  # which compiles
-    chunks = max(1, work.corpus.train.documents // (work.batch * work.chunk))
-    start = perf_counter()
-    for _ in range(chunks):
-        way.run()
-    return perf_counter() - start, chunks * work.chunk, before, peak()
-
-
-if __name__ == "__main__":
-    print(*a_pass(int(sys.argv[1])))

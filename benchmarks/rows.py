@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from benchmarks.timing import Way, cores, milliseconds
-from nvil_repro.reproduction.provenance import processor
+from nvil_repro.reproduction.provenance import code_version, processor
 
 
 class Row(NamedTuple):
@@ -24,6 +24,7 @@ class Row(NamedTuple):
     peer_ms: float = math.nan
     floor_ms: float = math.nan
     note: str = ""
+    part: str = ""  # of the benchmark, see `benchmarks.update.PARTS`
 
     @property
     def ratio_peer(self) -> float:
@@ -45,7 +46,10 @@ def measured(
 
 
 NUMBERS = ("ours_ms", "peer_ms", "ratio_peer", "floor_ms", "ratio_floor")
-KEYS = ("name", "ours_ms", "peer", "peer_ms", "floor_ms", "ratio_peer", "ratio_floor", "machine", "note")
+KEYS = (
+    *("part", "name", "ours_ms", "peer", "peer_ms", "floor_ms", "ratio_peer", "ratio_floor"),
+    *("machine", "code_version", "note"),
+)
 
 
 def machine() -> str:
@@ -77,7 +81,8 @@ def as_table(rows: Sequence[Row]) -> str:
 
 
 def _record(row: Row) -> dict[str, object]:
-    values = {key: getattr(row, key, None) for key in KEYS} | {"machine": machine()}
+    made = {"machine": machine(), "code_version": code_version()}
+    values = {key: getattr(row, key, None) for key in KEYS} | made
     return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}
 
 

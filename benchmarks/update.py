@@ -51,7 +51,7 @@ def main(json: bool = False, parts: Sequence[str] = ()) -> int:
     for name, measure in PARTS.items():
         if name in parts or not parts:
             print(f"measuring: {name}", file=sys.stderr, flush=True)
-            rows += measure(data)
+            rows += [row._replace(part=name) for row in measure(data)]
     print(as_json(rows) if json else as_table(rows))
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,3 +47,15 @@ def number(value: Any, form: str) -> str:
     if isinstance(value, str):
         return value or NONE
     return NONE if pandas.isna(value) else format(value, form)
+
+
+def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    rule = ["---"] * len(header)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *lines))
+
+
+def frame_as_markdown(table: pandas.DataFrame) -> str:
+    """A table of text, with its index as first columns."""
+    flat = table.reset_index()
+    return markdown(tuple(flat.columns), flat.to_numpy())

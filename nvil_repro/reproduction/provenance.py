@@ -24,8 +24,8 @@ AROUND = {"cli.py"} | {
         "document_views", "evaluate_rbm", "execute", "executed_text", "experiment", "figures", "naming", "notebook",
         "partition_claims", "partition_figures", "partition_views", "presentation", "profiles", "profiles_rbm",
         "project", "protocols", "provenance", "published", "rbm_claims", "rbm_figures", "readme", "report",
-        "results", "rules", "run_command", "settings", "settings_rbm", "style", "table_figures", "table_views",
-        "variance_views",
+        "results", "rules", "run_command", "settings", "settings_rbm", "speed", "style", "table_figures",
+        "table_views", "variance_views",
     )
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nvil_repro.files import write_atomic
 from nvil_repro.learning.nvil import LABELS
@@ -18,18 +18,17 @@ from nvil_repro.reproduction import (
 )
 from nvil_repro.reproduction.compare import NOT_RUN
 from nvil_repro.reproduction.executed_text import renew_text
-from nvil_repro.reproduction.presentation import number
+from nvil_repro.reproduction.presentation import frame_as_markdown, markdown, number
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.project import project_root, results_folder
 from nvil_repro.reproduction.protocols import DOCUMENT_PROTOCOLS, PROTOCOLS, protocol_table
 from nvil_repro.reproduction.published import Published, read_published
 from nvil_repro.reproduction.results import Row, frame, read_profile
+from nvil_repro.reproduction.speed import read_benchmarks, speed_section
 from nvil_repro.reproduction.variance_views import final_bounds
 
-if TYPE_CHECKING:
-    import pandas
-
-BEGIN, END = "<!-- written by make readme from results/paper -->", "<!-- end of what make readme writes -->"
+BEGIN, END = "<!-- written by make readme from {} -->", "<!-- end of what make readme writes -->"
+PAPER, BENCHMARKS = "results/paper", "results/benchmarks.json"
 
 
 def tables(rows: Sequence[Row], published: Sequence[Published]) -> str:
@@ -57,7 +56,7 @@ def _protocols(rows: Sequence[Row]) -> Iterable[str]:
                 (str(name), *map(_field, line))
                 for name, line in zip(table.index, table.to_numpy(), strict=True)
             ]
-            yield f"**{title}**\n\n{_markdown(('protocol', *table.columns), lines)}"
+            yield f"**{title}**\n\n{markdown(('protocol', *table.columns), lines)}"
 
 
 PROTOCOL_TABLES: Mapping[str, tuple[Any, Sequence[str]]] = {
@@ -74,7 +73,7 @@ def _field(value: Any) -> str:
 
 
 def _bound_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    return _as_markdown(table_views.presented(table_views.summary(rows, published)))
+    return frame_as_markdown(table_views.presented(table_views.summary(rows, published)))
 
 
 def _figure_1(rows: Sequence[Row], published: Sequence[Published]) -> str:
@@ -90,7 +89,7 @@ def _figure_1(rows: Sequence[Row], published: Sequence[Published]) -> str:
     test_bounds = [number(means.get(panel, math.nan), ".1f") for panel in ends.columns]
     lines.append((f"*test bound of* {LABELS['full']}", *test_bounds))
     lines.append(("*seeds*", *(str(groups["seed"].nunique().get(panel, 0)) for panel in ends.columns)))
-    return _markdown(header, lines)
+    return markdown(header, lines)
 
 
 def _document_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
@@ -99,14 +98,14 @@ def _document_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
     parts: list[str] = []
     for corpus, part in text.groupby(level="corpus", sort=False):
         name = f"{corpus}, {NOT_RUN}" if (part["ours"] == NOT_RUN).all() else corpus
-        table = _as_markdown(part.droplevel("corpus"))
+        table = frame_as_markdown(part.droplevel("corpus"))
         fold = f"<details><summary>{name}</summary>\n\n{table}\n\n</details>"
         parts.append(fold if parts else f"{name}:\n\n{table}")
     return "\n\n".join(parts)
 
 
 def _machine_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
-    return _as_markdown(rbm_claims.presented(rbm_claims.machine_table(rows, published)))
+    return frame_as_markdown(rbm_claims.presented(rbm_claims.machine_table(rows, published)))
 
 
 def _latents_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
@@ -124,7 +123,7 @@ def _latents_table(rows: Sequence[Row], published: Sequence[Published]) -> str:
         )
         for (model, variant), line in continuous_claims.test_table(rows).iterrows()
     ]
-    return _markdown(("net", "estimator", "test bound", "spread", "importance-weighted", "seeds"), lines)
+    return markdown(("net", "estimator", "test bound", "spread", "importance-weighted", "seeds"), lines)
 
 
 TABLES: Mapping[str, Callable[[Sequence[Row], Sequence[Published]], str]] = {
@@ -164,23 +163,17 @@ LEGENDS: Mapping[str, str] = {
 }
 
 
-def _as_markdown(table: pandas.DataFrame) -> str:
-    flat = table.reset_index()
-    return _markdown(tuple(flat.columns), flat.to_numpy())
+def renewed(readme: str, source: str, section: str) -> str:
+    """The README with `section` between the marks of what comes from `source`.
 
-
-def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = ["---"] * len(header)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *lines))
-
-
-def renewed(readme: str, section: str) -> str:
-    """The README with `section` between its marks. Errors: `ValueError` if it does not have both, in order."""
-    before, begin, rest = readme.partition(BEGIN)
+    Errors: `ValueError` if it does not have both, in order.
+    """
+    mark = BEGIN.format(source)
+    before, begin, rest = readme.partition(mark)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError(f"README.md must hold the lines {BEGIN} and {END}, in this order")
-    return f"{before}{BEGIN}\n\n{section}\n\n{END}{after}" if section else f"{before}{BEGIN}\n\n{END}{after}"
+        raise ValueError(f"README.md must hold the lines {mark} and {END}, in this order")
+    return f"{before}{mark}\n\n{section}\n\n{END}{after}" if section else f"{before}{mark}\n\n{END}{after}"
 
 
 def paper_section(root: Path) -> str:
@@ -189,11 +182,17 @@ def paper_section(root: Path) -> str:
     return tables(rows, read_published(root / "results" / "published.csv"))
 
 
+def renewed_from_results(readme: str, root: Path) -> str:
+    """The README with all that is generated. Errors: those of `paper_section`, `read_benchmarks` and `renewed`."""
+    readme = renewed(readme, PAPER, paper_section(root))
+    return renewed(readme, BENCHMARKS, speed_section(read_benchmarks(root / BENCHMARKS)))
+
+
 def main() -> None:
     """Write the README's tables and the text of the committed notebooks again."""
     root = project_root()
     path = root / "README.md"
-    write_atomic(path, renewed(path.read_text(encoding="utf-8"), paper_section(root)))
+    write_atomic(path, renewed_from_results(path.read_text(encoding="utf-8"), root))
     for executed in sorted((results_folder(root, "paper") / "notebooks").glob("*.ipynb")):
         renew_text(executed, root / "notebooks" / executed.name)
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import documents, lda, rcv1
+from benchmarks import documents, lda, memory, rcv1
+from benchmarks import many_documents as many
 from benchmarks.documents import DocumentWork, dense, document_rows
-from benchmarks.timing import Way
+from benchmarks.rows import Row
 from nvil_repro.data.counts import Corpus, from_dense
 from nvil_repro.models.belief_net import parameters, with_parameters
 from nvil_repro.training.advance import TrainState
-from nvil_repro.training.document_nets import DocumentNets
+from nvil_repro.training.document_nets import DocumentNets, DocumentSettings
 from nvil_repro.training.lda_gibbs import GibbsLdaSettings
 from nvil_repro.trees import clone
 
@@ -61,7 +62,7 @@ def test_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "generated", lambda words: corpus())
     monkeypatch.setattr(documents, "pyro_version", lambda: None)
     monkeypatch.setattr(lda, "find_spec", lambda name: None)  # tomotopy or not
-    monkeypatch.setattr(documents, "_of_many", lambda number: documents.Row(f"{number} documents", 1.0))
+    monkeypatch.setattr(documents, "many_documents", lambda numbers: [Row(f"{numbers[0]} documents", 1.0)])
     rows = list(document_rows(corpus(), 0.0, vocabularies=(6,), documents=(10,)))
     assert [(row.name, row.peer) for row in rows] == [
         ("SBN 50, toy", "dense loop, torch"),
@@ -71,6 +72,7 @@ def test_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         ("10 documents", ""),
     ]
     assert all(min(row.ours_ms, row.peer_ms, row.floor_ms) > 0 for row in rows[:2])
+    assert rows[0].note == f"minibatch 20, {1000 * 20 / 30 / rows[0].ours_ms:.1f} passes a second"
 
 
 def test_tomotopy_sweeps_over_the_same_words() -> None:
@@ -86,17 +88,47 @@ def test_tomotopy_sweeps_over_the_same_words() -> None:
     assert list(model.alpha) == pytest.approx([settings.alpha] * 2)
 
 
-def test_a_pass_is_over_every_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-    monkeypatch.setattr(documents, "generated_corpus", lambda number: corpus(number=number))
-    monkeypatch.setattr(
-        documents, "ours", lambda work: [Way(lambda: seen.append(work.batch * work.chunk), 1)]
-    )
-    seconds, updates, before, after = documents.a_pass(6_000)
-    assert updates == 60
-    assert sum(seen[1:]) == 6_000
+def test_systems_that_train_on_many_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read from files as they were written; a pass is over every document, in whole chunks."""
+    monkeypatch.setattr(many, "generated_corpus", lambda number: corpus(number=number))
+    many.write(tmp_path, 6_000)
+    for part in many.read(tmp_path, words=6)[:3]:
+        assert all(np.array_equal(a, b) for a, b in zip(part, corpus(number=6_000).train, strict=True))
+    monkeypatch.setattr(many, "read", lambda folder: corpus(number=6_000))
+    trained: list[tuple[int, int, bool]] = []
+
+    def train(settings: DocumentSettings, data: Corpus, folder: Path | None = None, **how: str) -> None:
+        trained.append((data.train.documents, settings.updates, folder is not None))
+
+    monkeypatch.setattr(many, "SYSTEMS", {many.SBN: many.SYSTEMS[many.SBN]._replace(train=train)})
+    seconds, updates, before, after = many.trained(many.SBN, tmp_path)
+    assert (updates, trained) == (60, [(300, 20, False), (6_000, 60, True)])
     assert seconds > 0
     assert 0 < before <= after
+
+
+def test_the_largest_number_of_documents_has_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def alone(*arguments: object) -> list[float]:
+        asked.append((arguments[1], arguments[3]))
+        return [2.0, 40, 512.0, 700.0]
+
+    monkeypatch.setattr(many, "alone", alone)
+    rows = list(many.many_documents((10, 20)))
+    assert asked == [("write", 10), (many.SBN, 10), ("write", 20), *((name, 20) for name in many.SYSTEMS)]
+    assert [row.ours_ms for row in rows] == [50.0] * 6
+    assert rows[0].note == "a pass 2.0 s; memory 700 MB, 512 of them corpus and libraries"
+
+
+def test_a_peak_can_be_forgotten() -> None:
+    large = np.ones(40_000_000)
+    before = memory.peak()
+    del large
+    assert memory.peak() >= before  # control
+    memory.forget_peak()
+    if memory.STATUS.exists():
+        assert memory.peak() < before - 200
 
 
 def test_a_row_for_each_format(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

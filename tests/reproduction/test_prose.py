@@ -12,7 +12,7 @@ from nvil_repro.reproduction.document_systems import PER_CORPUS, PER_DOCUMENT
 from nvil_repro.reproduction.naming import DOCUMENT_KINDS, KINDS
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.published import read_published
-from nvil_repro.reproduction.readme import BEGIN
+from nvil_repro.reproduction.readme import BEGIN, PAPER
 from nvil_repro.reproduction.results import read_profile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def numbers() -> set[tuple[str, str]]:
 
 def prose() -> Iterator[tuple[str, str]]:
     """(file, text) of README before its tables, of `results/README.md` and of the notebooks of the three tables."""
-    yield "README.md", (ROOT / "README.md").read_text(encoding="utf-8").partition(BEGIN)[0]
+    yield "README.md", (ROOT / "README.md").read_text(encoding="utf-8").partition(BEGIN.format(PAPER))[0]
     yield "results/README.md", (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     for name in TABLES:
         notebook = EXPERIMENTS[name].notebook

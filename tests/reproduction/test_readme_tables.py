@@ -14,7 +14,16 @@ from nvil_repro.reproduction.compare import load_comparison, to_json
 from nvil_repro.reproduction.document_systems import PER_DOCUMENT
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.published import read_published
-from nvil_repro.reproduction.readme import BEGIN, END, LEGENDS, TABLES, paper_section, renewed, tables
+from nvil_repro.reproduction.readme import (
+    BEGIN,
+    BENCHMARKS,
+    END,
+    LEGENDS,
+    TABLES,
+    renewed,
+    renewed_from_results,
+    tables,
+)
 from nvil_repro.reproduction.results import read_profile, write_results
 from nvil_repro.reproduction.update_times import MILLISECONDS
 
@@ -25,8 +34,9 @@ COMMITTED = read_profile(PAPER, "paper", EXPERIMENTS)
 
 def test_the_readme_is_what_the_committed_rows_say() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert renewed(readme, paper_section(ROOT)) == readme
-    assert renewed(readme, paper_section(ROOT) + "1") != readme  # control
+    assert renewed_from_results(readme, ROOT) == readme
+    for source in ("results/paper", BENCHMARKS):  # control
+        assert renewed_from_results(renewed(readme, source, "by hand"), ROOT) == readme
 
 
 def test_committed_rows_are_those_of_the_profile_and_say_where_they_were_made(tmp_path: Path) -> None:
@@ -166,6 +176,8 @@ def test_tables_by_experiment(row: Any) -> None:
 
 
 def test_marks_that_are_missing_are_named() -> None:
-    assert renewed(f"a\n{BEGIN}\nold\n{END}\nb", "new") == f"a\n{BEGIN}\n\nnew\n\n{END}\nb"
+    first, second = BEGIN.format("one"), BEGIN.format("other")
+    text = f"{first}\nold\n{END}\n{second}\nold\n{END}\nb"
+    assert renewed(text, "other", "new") == f"{first}\nold\n{END}\n{second}\n\nnew\n\n{END}\nb"
     with pytest.raises(ValueError, match="must hold the lines"):
-        renewed(f"a {END} {BEGIN}", "new")
+        renewed(f"a {END} {first}", "one", "new")

@@ -1,0 +1,101 @@
+"""Training on up to as many documents as RCV1-v2 has: time and memory of each system, in a process of its own.
+
+That process reads the corpus from a file, so what it holds then is the corpus and libraries; what it has beyond that at
+its peak is what training takes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.memory import alone, forget_peak, peak
+from benchmarks.rows import Row
+from nvil_repro.data.counts import Corpus, Counts
+from nvil_repro.data.rcv1_synthetic import generated_corpus
+from nvil_repro.training import docnade, document_nets, lda, lda_gibbs, replicated_softmax
+
+SBN = "SBN 50"
+PARTS = ("train", "valid", "test")
+
+
+class System(NamedTuple):
+    """How it is trained, by few updates with an evaluation at their end, unless a pass is asked for."""
+
+    train: Callable[..., Any]
+    settings: Any
+    updates: int
+    chunk: int
+
+
+SYSTEMS: Mapping[str, System] = {
+    SBN: System(document_nets.train, partial(document_nets.DocumentSettings, batch_size=100), 0, 20),
+    "DocNADE 50": System(docnade.train, docnade.DocNadeSettings, 40, 20),
+    "Replicated softmax 50": System(
+        replicated_softmax.train, replicated_softmax.ReplicatedSoftmaxSettings, 40, 20
+    ),
+    "LDA 50": System(lda.train, lda.LdaSettings, 20, 1),
+    "Gibbs LDA 50": System(lda_gibbs.train, lda_gibbs.GibbsLdaSettings, 2, 1),
+}
+
+
+def many_documents(numbers: Sequence[int]) -> Iterator[Row]:
+    """A pass of SBN 50 over each of these numbers of generated documents, 10,000 words; a few updates of all other
+    systems on the largest.
+    """
+    for number in numbers:
+        with TemporaryDirectory() as folder:
+            alone("benchmarks.many_documents", "write", folder, number)
+            for name in SYSTEMS if number == max(numbers) else [SBN]:
+                seconds, updates, before, after = alone("benchmarks.many_documents", name, folder, number)
+                what = f"a pass {seconds:.1f} s" if name == SBN else f"{updates:.0f} updates"
+                note = f"{what}; memory {after:.0f} MB, {before:.0f} of them corpus and libraries"
+                yield Row(f"{name}, {number:,} documents", 1000 * seconds / updates, note=note)
+
+
+def write(folder: Path, number: int) -> None:
+    """A generated corpus, a file each part."""
+    corpus = generated_corpus(number)
+    for part in PARTS:
+        counts = getattr(corpus, part)
+        np.savez(folder / part, starts=counts.starts, words=counts.words, counts=counts.counts)
+
+
+def read(folder: Path, words: int = 10_000) -> Corpus:
+    """What `write` wrote; the names of words do not matter."""
+    parts = []
+    for part in PARTS:
+        with np.load(folder / f"{part}.npz") as arrays:
+            parts.append(Counts(arrays["starts"], arrays["words"], arrays["counts"], words))
+    return Corpus(*parts, tuple(f"word{n}" for n in range(words)), "generated")
+
+
+def trained(name: str, folder: Path) -> tuple[float, int, float, float]:
+    """Seconds and updates of a training with checkpoints, and the memory in MB before and at its peak."""
+    system, corpus = SYSTEMS[name], read(folder)
+    few = corpus._replace(train=corpus.train.take(np.arange(min(300, corpus.train.documents))))
+    first = system.settings(updates=system.chunk, chunk=system.chunk, eval_every=system.chunk)
+    system.train(first, few, progress="off")  # which compiles
+    updates = system.updates
+    if name == SBN:
+        updates = max(1, corpus.train.documents // (first.batch_size * system.chunk)) * system.chunk
+    forget_peak()
+    before, start = peak(), perf_counter()
+    system.train(replace(first, updates=updates, eval_every=updates), corpus, folder / "run", progress="off")
+    return perf_counter() - start, updates, before, peak()
+
+
+if __name__ == "__main__":
+    task, place, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    if task == "write":
+        write(place, number)
+    else:
+        print(*trained(task, place))
