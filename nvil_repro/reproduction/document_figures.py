@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from nvil_repro.reproduction.compare import NOT_RUN
+from nvil_repro.reproduction.document_systems import PER_DOCUMENT
 from nvil_repro.reproduction.document_table import HEADLINES
 from nvil_repro.reproduction.naming import GIBBS, GIBBS_LDA, UNIGRAM
 from nvil_repro.reproduction.results import Row, frame
@@ -104,7 +105,8 @@ def _look(protocol: str, printed_kind: bool) -> dict[str, Any]:
 def perplexity_curves(rows: Sequence[Row], passes: Mapping[tuple[str, str, str], float]) -> Figure:
     """Validation perplexity per document along training, a panel a corpus, against passes over its training documents,
     of which an update makes `document_table.passes_an_update`; mean over seeds, thin and pale under the literal
-    protocols, hollow for a further size of the same system.
+    protocols, hollow for a further size of the same system. A dotted line is the unigram model's test perplexity; what
+    lies more than a tenth above it is cut off.
     """
     from matplotlib import pyplot
 
@@ -113,8 +115,12 @@ def perplexity_curves(rows: Sequence[Row], passes: Mapping[tuple[str, str, str],
         raise ValueError("no finite validation numbers to draw")
     table = frame(chosen)
     corpora = list(dict.fromkeys(table["dataset"]))
-    figure, panels = pyplot.subplots(1, len(corpora), figsize=(1.2 + 4.2 * len(corpora), 4.4), squeeze=False)
-    for corpus, axes in zip(corpora, panels[0], strict=True):
+    unigrams = {row.dataset: row.value for row in rows if (row.model, row.metric) == (UNIGRAM, PER_DOCUMENT)}
+    lines = math.ceil(len(corpora) / 3)
+    columns = math.ceil(len(corpora) / lines)
+    size = (1.2 + 4.2 * columns, 0.4 + 4.0 * lines)
+    figure, panels = pyplot.subplots(lines, columns, figsize=size, squeeze=False)
+    for corpus, axes in zip(corpora, panels.flat, strict=False):
         own = table[table["dataset"] == corpus]
         for (model, dims, protocol), curve in own.groupby(["model", "dims", "protocol"], sort=False):
             stroke, mean = _stroke(str(model), str(protocol)), curve.groupby("updates")["value"].mean()
@@ -129,9 +135,15 @@ def perplexity_curves(rows: Sequence[Row], passes: Mapping[tuple[str, str, str],
                 alpha=ALPHA.get(str(protocol), 1.0),
                 label=f"{model} {dims}" + f", {protocol}" * bool(protocol),
             )  # fmt: skip
-        axes.set(title=corpus, xlabel="passes over the training documents, log scale")
+        axes.set(title=corpus)
         log_x_axis(axes)
-    panels[0, 0].set_ylabel("validation perplexity per document")
+        if corpus in unigrams:
+            axes.axhline(unigrams[corpus], color=GREY, linestyle=":", linewidth=1.5, label="unigram, test")
+            axes.set_ylim(top=min(axes.get_ylim()[1], 1.1 * unigrams[corpus]))
+    for axes in panels.flat[len(corpora) :]:
+        axes.remove()
+    figure.supxlabel("passes over the training documents, log scale", fontsize="medium")
+    figure.supylabel("validation perplexity per document", fontsize="medium")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncol=3, fontsize="small")
     figure.tight_layout()

@@ -79,7 +79,8 @@ def test_lda_has_a_line_a_way_to_fit_it_each_beside_what_is_printed(row: Callabl
 
 def test_curves_are_perplexities_by_passes(row: Callable[..., Row]) -> None:
     (axes,) = perplexity_curves(rows_of(row), PASSES).axes
-    (line,) = axes.lines
+    line, unigram = axes.lines
+    assert set(unigram.get_ydata()) == {1300}
     numpy.testing.assert_allclose(
         line.get_xdata(), [0.5, 1]
     )  # not the start, which a logarithm has no place for
@@ -92,8 +93,27 @@ def test_curves_are_perplexities_by_passes(row: Callable[..., Row]) -> None:
         perplexity_curves([], PASSES)
 
 
+def test_what_swings_far_above_the_unigram_model_is_cut_off(row: Callable[..., Row]) -> None:
+    wild = [r._replace(value=-9.0) if r.split == "valid" else r for r in rows_of(row)]
+    alone = [r for r in wild if r.model != "unigram"]
+    (axes,), (whole,) = (perplexity_curves(part, PASSES).axes for part in (wild, alone))
+    assert axes.get_ylim()[1] == pytest.approx(1.1 * 1300)
+    assert whole.get_ylim()[1] > numpy.exp(9.0)  # control
+    assert perplexity_curves(rows_of(row), PASSES).axes[0].get_ylim()[1] < 1.1 * 1300  # nothing to cut
+
+
+def test_four_corpora_stand_in_two_lines(row: Callable[..., Row]) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    rows = [r._replace(dataset=name) for name in names for r in rows_of(row)]
+    passes = {(name, *key[1:]): share for name in names for key, share in PASSES.items()}
+    for number, shape in ((3, (1, 3)), (4, (2, 2)), (5, (2, 3))):
+        axes = perplexity_curves([r for r in rows if r.dataset in names[:number]], passes).axes
+        assert [a.get_title() for a in axes] == names[:number]
+        assert axes[0].get_gridspec().get_geometry() == shape
+
+
 def test_a_further_size_of_a_system_is_hollow(row: Callable[..., Row]) -> None:
     more = [r._replace(dims="200") for r in rows_of(row) if r.split == "valid"]
-    first, further = perplexity_curves([*rows_of(row), *more], PASSES).axes[0].lines
+    first, further, _ = perplexity_curves([*rows_of(row), *more], PASSES).axes[0].lines
     assert (first.get_label(), further.get_label()) == ("SBN 50, improved", "SBN 200, improved")
     assert (first.get_markerfacecolor(), further.get_markerfacecolor()) == (first.get_color(), "white")
