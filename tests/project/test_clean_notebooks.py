@@ -19,6 +19,8 @@ def faults(notebook: dict[str, Any]) -> Iterator[str]:
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     if any(cell["outputs"] or cell["execution_count"] is not None for cell in code):
         yield "committed with outputs: run make format"
+    if [cell["id"] for cell in notebook["cells"]] != [str(n) for n in range(len(notebook["cells"]))]:
+        yield "its cells are not numbered: run make format"
     if notebook["metadata"].get("kernelspec", {}).get("name") != "python3":
         yield "its kernelspec is not python3"
     parameters = [cell for cell in code if "parameters" in cell["metadata"].get("tags", [])]
@@ -44,6 +46,7 @@ def test_a_notebook_is_clean(path: Path) -> None:
 
 def cell(source: str, *tags: str, count: int | None = None) -> dict[str, Any]:
     return {
+        "id": "",
         "cell_type": "code",
         "execution_count": count,
         "metadata": {"tags": tags},
@@ -68,6 +71,17 @@ PARAMETERS = cell('# how much\nprofile: str = "smoke"', "parameters")
     ],
 )
 def test_an_unclean_notebook_is_noticed(cells: list[dict[str, Any]], kernel: str, fault: str) -> None:
-    (found,) = faults({"cells": cells, "metadata": {"kernelspec": {"name": kernel}}})
+    (found,) = faults({"cells": numbered(cells), "metadata": {"kernelspec": {"name": kernel}}})
     assert fault in found
-    assert list(faults({"cells": [PARAMETERS], "metadata": {"kernelspec": {"name": "python3"}}})) == []
+    sound = {"cells": numbered([PARAMETERS]), "metadata": {"kernelspec": {"name": "python3"}}}
+    assert list(faults(sound)) == []
+
+
+def numbered(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**cell, "id": str(n)} for n, cell in enumerate(cells)]
+
+
+def test_cells_that_are_not_numbered_are_noticed() -> None:
+    cells = [*numbered([PARAMETERS]), {**cell("1"), "id": "samples"}]
+    (found,) = faults({"cells": cells, "metadata": {"kernelspec": {"name": "python3"}}})
+    assert "run make format" in found
