@@ -1,7 +1,7 @@
 """Training on up to as many documents as RCV1-v2 has: time and memory of each system, in a process of its own.
 
-That process reads the corpus from a file, so what it holds then is the corpus and libraries; what it has beyond that at
-its peak is what training takes.
+That process reads the corpus from a file, so what it holds before training is the corpus and libraries; what it has
+beyond that at its peak is what training takes, the compilation of its loops included.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def many_documents(numbers: Sequence[int]) -> Iterator[Row]:
             for name in SYSTEMS if number == max(numbers) else [SBN]:
                 seconds, updates, before, after = alone("benchmarks.many_documents", name, folder, number)
                 what = f"a pass {seconds:.1f} s" if name == SBN else f"{updates:.0f} updates"
-                note = f"{what}; memory {after:.0f} MB, {before:.0f} of them corpus and libraries"
+                note = f"{what}; memory {after:.0f} MB, {before:.0f} of them before training"
                 yield Row(f"{name}, {number:,} documents", 1000 * seconds / updates, note=note)
 
 
@@ -81,14 +81,15 @@ def read(folder: Path, words: int = 10_000) -> Corpus:
 def trained(name: str, folder: Path) -> tuple[float, int, float, float]:
     """Seconds and updates of a training with checkpoints, and the memory in MB before and at its peak."""
     system, corpus = SYSTEMS[name], read(folder)
+    forget_peak()
+    before = peak()
     few = corpus._replace(train=corpus.train.take(np.arange(min(300, corpus.train.documents))))
     first = system.settings(updates=system.chunk, chunk=system.chunk, eval_every=system.chunk)
     system.train(first, few, progress="off")  # which compiles
     updates = system.updates
     if name == SBN:
         updates = max(1, corpus.train.documents // (first.batch_size * system.chunk)) * system.chunk
-    forget_peak()
-    before, start = peak(), perf_counter()
+    start = perf_counter()
     system.train(replace(first, updates=updates, eval_every=updates), corpus, folder / "run", progress="off")
     return perf_counter() - start, updates, before, peak()
 

@@ -118,7 +118,7 @@ def test_the_largest_number_of_documents_has_every_system(monkeypatch: pytest.Mo
     rows = list(many.many_documents((10, 20)))
     assert asked == [("write", 10), (many.SBN, 10), ("write", 20), *((name, 20) for name in many.SYSTEMS)]
     assert [row.ours_ms for row in rows] == [50.0] * 6
-    assert rows[0].note == "a pass 2.0 s; memory 700 MB, 512 of them corpus and libraries"
+    assert rows[0].note == "a pass 2.0 s; memory 700 MB, 512 of them before training"
 
 
 def test_a_peak_can_be_forgotten() -> None:
