@@ -59,9 +59,9 @@ def main(json: bool = False, parts: Sequence[str] = ()) -> int:
 def peers(data: Bits) -> Iterator[Row]:
     """An update and its peers, twice."""
     on = f"{data.dataset}, minibatch 20"
-    yield from beside_peers("five variants", Work(data), SECONDS["peers"], on)
+    yield from beside_peers("SBN 200-200, five variants as replicas", Work(data), SECONDS["peers"], on)
     full = Work(data, variants=("full",), seeds=(0, 1, 2, 3, 4))
-    yield from beside_peers("full, five seeds", full, SECONDS["peers"], on)
+    yield from beside_peers("SBN 200-200, full method, five seeds as replicas", full, SECONDS["peers"], on)
 
 
 def panels(data: Bits) -> Iterator[Row]:
