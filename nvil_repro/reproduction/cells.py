@@ -125,7 +125,8 @@ def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
             elif parse_model(system)[0] not in BELIEF_NETS:
                 yield from (DocumentCell(corpus, system, "", seed) for seed in s.seeds[0][:most])
             else:
-                for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
+                places = list(zip(s.protocols, s.seeds, strict=True))
+                for protocol, seeds in places[: 1 if corpus in s.one_protocol else None]:
                     yield from (DocumentCell(corpus, system, protocol, seed) for seed in seeds[:most])
 
 
@@ -166,7 +167,7 @@ def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
     alone["passes"] = () if cell.seed is None else (passes_of(s, cell),)
     if isinstance(cell, DocumentCell):
         alone |= {"corpora": (cell.corpus,), "systems": (cell.system,), "other_passes": None}
-        return run_hash(experiment, s, without=("one_seed",), **alone)
+        return run_hash(experiment, s, without=("one_seed", "one_protocol"), **alone)
     alone |= {"models": (cell.model,), "columns": (cell.column,)}
     alone |= {} if cell.protocol else dict.fromkeys(_OF_BOUNDS)
     without = ("one_seed", "timed_updates")

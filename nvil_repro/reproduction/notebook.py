@@ -104,11 +104,12 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
         settings = replace(entry.profiles[profile], **changes)
     except ValueError as error:  # of parameters that do not fit together
         raise ParameterError(str(error)) from None
-    if unknown := set(given.get("one_seed", ())) - getattr(settings, "nameable", set()):
-        known = ", ".join(map(repr, sorted(settings.nameable)))
-        raise ParameterError(
-            f"parameter one_seed names {min(unknown)!r}, which this run has not; it has {known}"
-        )
+    for name in ("one_seed", "one_protocol"):
+        if unknown := set(given.get(name, ())) - getattr(settings, "nameable", set()):
+            known = ", ".join(map(repr, sorted(settings.nameable)))
+            raise ParameterError(
+                f"parameter {name} names {min(unknown)!r}, which this run has not; it has {known}"
+            )
     label = profile if settings == entry.profiles[profile] else profile + CUSTOM
     keep = kept_folder(namespace.get("keep"), entry)
     device = known_device(namespace.get("device"))

@@ -186,7 +186,8 @@ class InferenceTable(BoundTable):
 class DocumentTable:
     """Table 3: systems down, corpora across. Belief networks are trained under each of the protocols, for which
     `passes` and `seeds` have an entry; the others in one way of their own, by no more than `other_passes` and with the
-    seeds of the first protocol. Corpora in `one_seed` have the first seed alone.
+    seeds of the first protocol. Corpora in `one_seed` have the first seed alone, nets of those in `one_protocol` are
+    trained under the first protocol alone.
     """
 
     corpora: Corpora
@@ -195,6 +196,7 @@ class DocumentTable:
     passes: Each  # over the training documents
     seeds: EachSeeds
     one_seed: Named
+    one_protocol: Named
     other_passes: Count
     evaluations: Count
     train_documents: Count  # at most so many, random ones
@@ -213,7 +215,7 @@ class DocumentTable:
 
     @property
     def nameable(self) -> set[str]:
-        """What `one_seed` can name."""
+        """What `one_seed` and `one_protocol` can name."""
         return set(self.corpora)
 
     @property
