@@ -28,16 +28,16 @@ PARTS = ("train", "valid", "test")
 
 
 class System(NamedTuple):
-    """How it is trained, by few updates with an evaluation at their end, unless a pass is asked for."""
+    """How it is trained: by so many updates, or a pass, evaluated before and after."""
 
     train: Callable[..., Any]
     settings: Any
-    updates: int
+    updates: int | None
     chunk: int
 
 
 SYSTEMS: Mapping[str, System] = {
-    SBN: System(document_nets.train, partial(document_nets.DocumentSettings, batch_size=100), 0, 20),
+    SBN: System(document_nets.train, partial(document_nets.DocumentSettings, batch_size=100), None, 20),
     "DocNADE 50": System(docnade.train, docnade.DocNadeSettings, 40, 20),
     "Replicated softmax 50": System(
         replicated_softmax.train, replicated_softmax.ReplicatedSoftmaxSettings, 40, 20
@@ -56,9 +56,10 @@ def many_documents(numbers: Sequence[int]) -> Iterator[Row]:
             alone("benchmarks.many_documents", "write", folder, number)
             for name in SYSTEMS if number == max(numbers) else [SBN]:
                 seconds, updates, before, after = alone("benchmarks.many_documents", name, folder, number)
-                what = f"a pass {seconds:.1f} s" if name == SBN else f"{updates:.0f} updates"
-                note = f"{what}; memory {after:.0f} MB, {before:.0f} of them before training"
-                yield Row(f"{name}, {number:,} documents", 1000 * seconds / updates, note=note)
+                what = "a pass" if SYSTEMS[name].updates is None else f"{updates:.0f} updates"
+                memory = f"memory {after:.0f} MB, {before:.0f} of them before training"
+                note = f"{what}, evaluated before and after; {memory}"
+                yield Row(f"{name}, {number:,} documents", 1000 * seconds, note=note)
 
 
 def write(folder: Path, number: int) -> None:
@@ -87,10 +88,10 @@ def trained(name: str, folder: Path) -> tuple[float, int, float, float]:
     first = system.settings(updates=system.chunk, chunk=system.chunk, eval_every=system.chunk)
     system.train(first, few, progress="off")  # which compiles
     updates = system.updates
-    if name == SBN:
+    if updates is None:
         updates = max(1, corpus.train.documents // (first.batch_size * system.chunk)) * system.chunk
     start = perf_counter()
-    system.train(replace(first, updates=updates, eval_every=updates), corpus, folder / "run", progress="off")
+    system.train(replace(first, updates=updates, eval_every=updates), corpus, folder / name, progress="off")
     return perf_counter() - start, updates, before, peak()
 
 

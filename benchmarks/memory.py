@@ -30,9 +30,10 @@ def alone(module: str, *arguments: object) -> list[float]:
 
 def peak() -> float:
     """The largest memory this process has had, or has had since `forget_peak`, in MB."""
-    if STATUS.exists():  # where `ru_maxrss` counts what the parent had when it began this process, too
-        (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
-        return int(line.split()[1]) / 2**10
+    lines = STATUS.read_text().splitlines() if STATUS.exists() else []
+    for line in lines:  # Linux, where `ru_maxrss` counts what the parent had when it began this process, too
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 

@@ -145,6 +145,6 @@ def perplexity_curves(rows: Sequence[Row], passes: Mapping[tuple[str, str, str],
     figure.supxlabel("passes over the training documents, log scale", fontsize="medium")
     figure.supylabel("validation perplexity per document", fontsize="medium")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncol=3, fontsize="small")
+    figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncol=3, fontsize="small")
     figure.tight_layout()
     return figure

@@ -13,12 +13,12 @@ from nvil_repro.reproduction.presentation import markdown
 
 # Caption: parts of the benchmark.
 TABLES: Mapping[str, Sequence[str]] = {
-    "Belief networks: milliseconds per update and model": ("peers", "networks"),
+    "Belief networks: milliseconds per update and model": ("peers", "networks", "figure"),
     "Drawing units one after the other, and estimates; milliseconds per minibatch or test case": (
         "sampling",
         "estimates",
     ),
-    "Document nets, a sweep of LDA's sampler, passes over many documents": ("documents",),
+    "Documents: milliseconds per update, or of what the last column says": ("documents", "rcv1"),
     "RBMs: milliseconds per update, or per rung of annealing": ("rbm",),
 }
 
@@ -56,7 +56,8 @@ def _line(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         else f"{_short(first['floor_ms'])} (ours: {_short(first['ratio_floor'])})"
     )
     peers = ", ".join(_peer(row) for row in rows if row["peer_ms"] is not None)
-    return (first["name"], _short(first["ours_ms"]), floor, peers or "–", first["note"])
+    notes = "; ".join(dict.fromkeys(row["note"] for row in rows))
+    return (first["name"], _short(first["ours_ms"]), floor, peers or "–", notes)
 
 
 def _peer(row: Mapping[str, Any]) -> str:
@@ -65,5 +66,5 @@ def _peer(row: Mapping[str, Any]) -> str:
 
 def _short(value: float) -> str:
     """Two digits that mean something."""
-    digits = max(0, 1 - math.floor(math.log10(value)))
+    digits = max(0, 1 - math.floor(math.log10(float(f"{value:.1e}"))))
     return f"{value:.{digits}f}"
