@@ -261,7 +261,7 @@ EXPERIMENTS = {
                 "quick": _documents,
                 "paper": replace(
                     _documents,
-                    corpora=("20news", "20news-raw", "reuters21578", "reuters21578-10000"),
+                    corpora=("20news-raw",),
                     systems=(
                         *("unigram", "LDA 50", "LDA 200", "Gibbs LDA 50", "Gibbs LDA 200"),
                         *("Replicated softmax 50", "fDARN 50", "fDARN 200", "SBN 50", "DocNADE 50"),
@@ -269,8 +269,8 @@ EXPERIMENTS = {
                     protocols=("improved", "literal", "literal-rcv1"),
                     passes=(1_000, 300, 300),
                     seeds=((0, 1, 2),) * 3,
-                    one_seed=("reuters21578-10000",),
-                    one_protocol=("reuters21578-10000",),
+                    one_seed=(),
+                    one_protocol=(),
                     other_passes=1_000,
                     evaluations=50,
                     test_documents=1_000_000,
