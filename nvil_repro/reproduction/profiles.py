@@ -261,7 +261,7 @@ EXPERIMENTS = {
                 "quick": _documents,
                 "paper": replace(
                     _documents,
-                    corpora=("20news", "20news-raw", "reuters21578", "reuters21578-10000"),
+                    corpora=("reuters21578-10000",),
                     systems=(
                         *("unigram", "LDA 50", "LDA 200", "Gibbs LDA 50", "Gibbs LDA 200"),
                         *("Replicated softmax 50", "fDARN 50", "fDARN 200", "SBN 50", "DocNADE 50"),
