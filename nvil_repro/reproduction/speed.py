@@ -55,7 +55,7 @@ def _line(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         if first["floor_ms"] is None
         else f"{_short(first['floor_ms'])} (ours: {_short(first['ratio_floor'])})"
     )
-    peers = ", ".join(_peer(row) for row in rows if row["peer_ms"] is not None)
+    peers = "; ".join(_peer(row) for row in rows if row["peer_ms"] is not None)
     notes = "; ".join(dict.fromkeys(row["note"] for row in rows))
     return (first["name"], _short(first["ours_ms"]), floor, peers or "–", notes)
 

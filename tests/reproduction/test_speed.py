@@ -33,7 +33,7 @@ def test_a_line_a_piece_of_work(tmp_path: Path) -> None:
         if line.startswith("| ") and "work" not in line and "--" not in line
     ]
     assert lines == [
-        "| SBN 4 | 0.50 | 0.25 (ours: 2.0) | eager 15 (**30**), another 1.0 (**2.1**) | minibatch 20 |",
+        "| SBN 4 | 0.50 | 0.25 (ours: 2.0) | eager 15 (**30**); another 1.0 (**2.1**) | minibatch 20 |",
         "| SBN 5 | 10 | 8.0 (ours: 1.2) | – |  |",
         "| a sweep | 137 | – | another 100 (**0.72**) | peer is not installed; 50 topics |",
     ]
