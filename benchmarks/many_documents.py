@@ -66,17 +66,17 @@ def write(folder: Path, number: int) -> None:
     """A generated corpus, a file each part."""
     corpus = generated_corpus(number)
     for part in PARTS:
-        counts = getattr(corpus, part)
-        np.savez(folder / part, starts=counts.starts, words=counts.words, counts=counts.counts)
+        np.savez(folder / part, **getattr(corpus, part)._asdict())
 
 
-def read(folder: Path, words: int = 10_000) -> Corpus:
+def read(folder: Path) -> Corpus:
     """What `write` wrote; the names of words do not matter."""
     parts = []
     for part in PARTS:
         with np.load(folder / f"{part}.npz") as arrays:
-            parts.append(Counts(arrays["starts"], arrays["words"], arrays["counts"], words))
-    return Corpus(*parts, tuple(f"word{n}" for n in range(words)), "generated")
+            fields = {name: arrays[name] for name in Counts._fields}
+            parts.append(Counts(**fields)._replace(vocabulary=int(fields["vocabulary"])))
+    return Corpus(*parts, tuple(f"word{n}" for n in range(parts[0].vocabulary)), "generated")
 
 
 def trained(name: str, folder: Path) -> tuple[float, int, float, float]:

@@ -120,21 +120,8 @@ def perplexity_curves(rows: Sequence[Row], passes: Mapping[tuple[str, str, str],
     columns = math.ceil(len(corpora) / lines)
     size = (1.2 + 4.2 * columns, 0.4 + 4.0 * lines)
     figure, panels = pyplot.subplots(lines, columns, figsize=size, squeeze=False)
-    for corpus, axes in zip(corpora, panels.flat, strict=False):
-        own = table[table["dataset"] == corpus]
-        for (model, dims, protocol), curve in own.groupby(["model", "dims", "protocol"], sort=False):
-            stroke, mean = _stroke(str(model), str(protocol)), curve.groupby("updates")["value"].mean()
-            share = passes[corpus, f"{model} {dims}", str(protocol)]
-            later, hollow = mean.index > 0, dims != own.loc[own["model"] == model, "dims"].iloc[0]
-            axes.plot(
-                mean.index[later] * share, numpy.exp(-mean[later]), color=stroke.colour, marker=stroke.marker,
-                linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=marked(later.sum()),
-                markerfacecolor="white" if hollow else stroke.colour,
-                markeredgecolor=stroke.colour if hollow else "white",
-                linewidth=1.0 if str(protocol) in ALPHA else 2.0,
-                alpha=ALPHA.get(str(protocol), 1.0),
-                label=f"{model} {dims}" + f", {protocol}" * bool(protocol),
-            )  # fmt: skip
+    for corpus, axes in zip(corpora, panels.flat, strict=False):  # the last panels may be empty
+        _draw_curves(axes, table[table["dataset"] == corpus], passes)
         axes.set(title=corpus)
         log_x_axis(axes)
         if corpus in unigrams:
@@ -148,3 +135,20 @@ def perplexity_curves(rows: Sequence[Row], passes: Mapping[tuple[str, str, str],
     figure.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncol=3, fontsize="small")
     figure.tight_layout()
     return figure
+
+
+def _draw_curves(axes: Any, own: pandas.DataFrame, passes: Mapping[tuple[str, str, str], float]) -> None:
+    """Those of one corpus."""
+    for (model, dims, protocol), curve in own.groupby(["model", "dims", "protocol"], sort=False):
+        stroke, mean = _stroke(str(model), str(protocol)), curve.groupby("updates")["value"].mean()
+        share = passes[str(own["dataset"].iloc[0]), f"{model} {dims}", str(protocol)]
+        later, hollow = mean.index > 0, dims != own.loc[own["model"] == model, "dims"].iloc[0]
+        axes.plot(
+            mean.index[later] * share, numpy.exp(-mean[later]), color=stroke.colour, marker=stroke.marker,
+            linestyle=(0, stroke.dashes) if stroke.dashes else "-", markevery=marked(later.sum()),
+            markerfacecolor="white" if hollow else stroke.colour,
+            markeredgecolor=stroke.colour if hollow else "white",
+            linewidth=1.0 if str(protocol) in ALPHA else 2.0,
+            alpha=ALPHA.get(str(protocol), 1.0),
+            label=f"{model} {dims}" + f", {protocol}" * bool(protocol),
+        )  # fmt: skip

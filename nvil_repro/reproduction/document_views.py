@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nvil_repro.data.corpora import statistics as statistics_of
 from nvil_repro.data.counts import Corpus
+from nvil_repro.data.rcv1_synthetic import MEAN_LENGTH, SD_LENGTH
 from nvil_repro.evaluation.documents import score_unigram
 from nvil_repro.evaluation.perplexity import perplexity
 from nvil_repro.models.unigram import unigram
@@ -23,11 +24,11 @@ from nvil_repro.reproduction.results import Row
 if TYPE_CHECKING:
     import pandas
 
-# Of the corpora behind the printed rows, the first a private file; recalled from the literature, not checked.
 _STATISTICS = ("documents", "words", "mean length", "sd", "unigram perplexity")
+# Of the corpora behind the printed rows, the first a private file; recalled from the literature, not checked.
 PAPERS = {
     "20news": ("the paper's 20 Newsgroups", ("11,314 / 7,531", 2_000, 51.8, 70.8, 1335.0)),
-    "rcv1": ("the paper's RCV1-v2", ("794,414 / 10,000", 10_000, 94.6, 69.3, 2208.0)),
+    "rcv1": ("the paper's RCV1-v2", ("794,414 / 10,000", 10_000, MEAN_LENGTH, SD_LENGTH, 2208.0)),
 }
 
 # Corpora of any number of words that stand in for one of the paper's.

@@ -95,7 +95,7 @@ def test_systems_that_train_on_many_documents(tmp_path: Path, monkeypatch: pytes
     made = corpus()._replace(**parts)
     monkeypatch.setattr(many, "generated_corpus", lambda number: made)
     many.write(tmp_path, 6_000)
-    for found, written in zip(many.read(tmp_path, words=6)[:3], made[:3], strict=True):
+    for found, written in zip(many.read(tmp_path)[:3], made[:3], strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(found, written, strict=True))
     monkeypatch.setattr(many, "read", lambda folder: corpus(number=6_000))
     trained: list[tuple[int, int, bool]] = []
