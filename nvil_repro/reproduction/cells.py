@@ -104,15 +104,26 @@ def bound_cells(s: BoundTable) -> Iterator[Cell]:
             else:
                 places = [(LIKELIHOOD, "")] if protocol == s.protocols[0] else []
             for column, how in places:
-                few = {model, column, f"{column} {model}"} & set(s.one_seed)
+                if _left_out(s, model, column, how):
+                    continue
+                few = _names(model, column) & set(s.one_seed)
                 yield from (Cell(model, column, how, seed) for seed in (seeds[:1] if few else seeds))
 
 
 def timing_cells(s: BoundTable) -> Iterator[Timing]:
     """Protocol by protocol."""
     nets = [model for model in s.models if parse_model(model)[0] in BELIEF_NETS]
-    places = product(s.protocols, nets, s.columns)
-    yield from (Timing(model, column, protocol) for protocol, model, column in places)
+    for protocol, model, column in product(s.protocols, nets, s.columns):
+        if not _left_out(s, model, column, protocol):
+            yield Timing(model, column, protocol)
+
+
+def _left_out(s: BoundTable, model: str, column: str, protocol: str) -> bool:
+    return not {f"{name} {protocol}" for name in _names(model, column)}.isdisjoint(s.left_out)
+
+
+def _names(model: str, column: str) -> set[str]:
+    return {model, column, f"{column} {model}"}
 
 
 def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
@@ -125,9 +136,9 @@ def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
             elif parse_model(system)[0] not in BELIEF_NETS:
                 yield from (DocumentCell(corpus, system, "", seed) for seed in s.seeds[0][:most])
             else:
-                places = list(zip(s.protocols, s.seeds, strict=True))
-                for protocol, seeds in places[: 1 if corpus in s.one_protocol else None]:
-                    yield from (DocumentCell(corpus, system, protocol, seed) for seed in seeds[:most])
+                for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
+                    chosen = () if f"{corpus} {protocol}" in s.left_out else seeds[:most]
+                    yield from (DocumentCell(corpus, system, protocol, seed) for seed in chosen)
 
 
 def panels_of(s: VarianceReduction) -> list[Panel]:
@@ -167,10 +178,10 @@ def cell_hash(experiment: Experiment, s: Any, cell: AnyCell) -> str:
     alone["passes"] = () if cell.seed is None else (passes_of(s, cell),)
     if isinstance(cell, DocumentCell):
         alone |= {"corpora": (cell.corpus,), "systems": (cell.system,), "other_passes": None}
-        return run_hash(experiment, s, without=("one_seed", "one_protocol"), **alone)
+        return run_hash(experiment, s, without=("one_seed", "left_out"), **alone)
     alone |= {"models": (cell.model,), "columns": (cell.column,)}
     alone |= {} if cell.protocol else dict.fromkeys(_OF_BOUNDS)
-    without = ("one_seed", "timed_updates")
+    without = ("one_seed", "left_out", "timed_updates")
     return run_hash(experiment, s, lambda how: how.of_column(cell.column), without=without, **alone)
 
 
@@ -180,7 +191,7 @@ def _timing_hash(experiment: Experiment, s: BoundTable, cell: Timing) -> str:
         "columns": (cell.column,),
         "protocols": (cell.protocol,),
     }
-    without = ("one_seed", "seeds", "passes", "test_cases", *_OF_BOUNDS)
+    without = ("one_seed", "left_out", "seeds", "passes", "test_cases", *_OF_BOUNDS)
     return run_hash(experiment, s, lambda how: how.of_column(cell.column), without=without, **alone)
 
 

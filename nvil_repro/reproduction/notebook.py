@@ -104,9 +104,9 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
         settings = replace(entry.profiles[profile], **changes)
     except ValueError as error:  # of parameters that do not fit together
         raise ParameterError(str(error)) from None
-    for name in ("one_seed", "one_protocol"):
-        if unknown := set(given.get(name, ())) - getattr(settings, "nameable", set()):
-            known = ", ".join(map(repr, sorted(settings.nameable)))
+    for name, names in getattr(settings, "nameable", {}).items():
+        if unknown := set(given.get(name, ())) - names:
+            known = ", ".join(map(repr, sorted(names)))
             raise ParameterError(
                 f"parameter {name} names {min(unknown)!r}, which this run has not; it has {known}"
             )

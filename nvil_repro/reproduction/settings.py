@@ -104,10 +104,10 @@ class VarianceReduction:
             )
 
     @property
-    def nameable(self) -> set[str]:
+    def nameable(self) -> Mapping[str, set[str]]:
         """What `one_seed` can name."""
         networks = [f"SBN {dims_label(layers)}" for layers in self.networks]
-        return {*networks, *self.protocols, *map(" ".join, product(networks, self.protocols))}
+        return {"one_seed": {*networks, *self.protocols, *map(" ".join, product(networks, self.protocols))}}
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class BoundTable:
     """Tables 1 and 2: models down, ways to train them across, under each of several protocols.
 
     `passes` and `seeds` have an entry for each protocol; models, columns and cells ("wake-sleep SBN 500") named
-    in `one_seed` have the first seed alone.
+    in `one_seed` have the first seed alone; those named with a protocol ("wake-sleep SBN 500 literal") in `left_out`
+    are not trained under it.
     """
 
     models: Models
@@ -124,6 +125,7 @@ class BoundTable:
     passes: Each  # over the training cases
     seeds: EachSeeds
     one_seed: Named
+    left_out: Named
     evaluations: Count
     bound_samples: BoundSamples
     test_cases: TestCases
@@ -137,10 +139,14 @@ class BoundTable:
         _check_each(self.protocols, passes=self.passes, seeds=self.seeds)
 
     @property
-    def nameable(self) -> set[str]:
-        """What `one_seed` can name."""
-        trained = [model for model in self.models if parse_model(model)[0] in BELIEF_NETS]
-        return {*self.models, *self.columns, *map(" ".join, product(self.columns, trained))}
+    def nameable(self) -> Mapping[str, set[str]]:
+        """What `one_seed` and `left_out` can name."""
+        nets = [model for model in self.models if parse_model(model)[0] in BELIEF_NETS]
+        places = [*nets, *self.columns, *map(" ".join, product(self.columns, nets))]
+        return {
+            "one_seed": {*self.models, *places},
+            "left_out": set(map(" ".join, product(places, self.protocols))),
+        }
 
 
 def _check_each(protocols: tuple[str, ...], **parameters: tuple[Any, ...]) -> None:
@@ -186,8 +192,8 @@ class InferenceTable(BoundTable):
 class DocumentTable:
     """Table 3: systems down, corpora across. Belief networks are trained under each of the protocols, for which
     `passes` and `seeds` have an entry; the others in one way of their own, by no more than `other_passes` and with the
-    seeds of the first protocol. Corpora in `one_seed` have the first seed alone, nets of those in `one_protocol` are
-    trained under the first protocol alone.
+    seeds of the first protocol. Corpora in `one_seed` have the first seed alone; belief networks of those named with a
+    protocol ("20news literal") in `left_out` are not trained under it.
     """
 
     corpora: Corpora
@@ -196,7 +202,7 @@ class DocumentTable:
     passes: Each  # over the training documents
     seeds: EachSeeds
     one_seed: Named
-    one_protocol: Named
+    left_out: Named
     other_passes: Count
     evaluations: Count
     train_documents: Count  # at most so many, random ones
@@ -214,9 +220,10 @@ class DocumentTable:
         _check_each(self.protocols, passes=self.passes, seeds=self.seeds)
 
     @property
-    def nameable(self) -> set[str]:
-        """What `one_seed` and `one_protocol` can name."""
-        return set(self.corpora)
+    def nameable(self) -> Mapping[str, set[str]]:
+        """What `one_seed` and `left_out` can name."""
+        pairs = product(self.corpora, self.protocols)
+        return {"one_seed": set(self.corpora), "left_out": set(map(" ".join, pairs))}
 
     @property
     def known_protocols(self) -> Mapping[str, DocumentProtocol]:

@@ -104,15 +104,16 @@ def _mean(values: Iterable[float | None]) -> float:
 
 
 def leads(table: pandas.DataFrame, above: str, below: str) -> pandas.DataFrame:
-    """By how many nats the nets of one column lead those of another in `summary`, models and protocols down: as
-    printed, ours, and by the importance-weighted estimate.
+    """By how many nats the nets of one column lead those of another in `summary`, models and protocols down, where both
+    were trained: as printed, ours, and by the importance-weighted estimate.
     """
     values = ["paper", "ours", "importance-weighted"]
     columns = {
         name: table[table["trained by"] == name].set_index(["model", "protocol"])[values]
         for name in (above, below)
     }
-    return columns[below] - columns[above]
+    both = columns[below].index.intersection(columns[above].index, sort=False)
+    return columns[below].loc[both] - columns[above].loc[both]
 
 
 def costs(rows: Iterable[Row]) -> pandas.DataFrame:
@@ -189,9 +190,10 @@ def _firsts(
     """
     cells = [cell for cell in nets if cell.column == column]
     protocol = cells[0].protocol if protocol is None and cells else protocol
+    cells = [cell for cell in cells if cell.protocol == protocol]
     firsts: dict[str, tuple[Cell, Any]] = {}
     for cell in cells:
         measured = nets[cell]
-        if measured is not None and cell.protocol == protocol:
+        if measured is not None:
             firsts.setdefault(cell.model, (cell, measured.result.best.net))
     return list(firsts.values()) if firsts.keys() == {cell.model for cell in cells} else []

@@ -103,10 +103,10 @@ def test_a_corpus_may_have_the_first_seed_alone(run: Run) -> None:
         parameters({"profile": "smoke", "one_seed": ["SBN 50"]}, "document_perplexity")
 
 
-def test_a_corpus_may_have_the_first_protocol_alone(run: Run) -> None:
+def test_belief_networks_of_a_corpus_may_be_left_out_of_a_protocol(run: Run) -> None:
     protocols = {"protocols": ("improved", "literal"), "passes": (2, 3), "seeds": ((0,), (0,))}
     many = replace(run.settings, corpora=("20news", "20news-raw"), **protocols)
-    few = replace(many, one_protocol=("20news-raw",))
+    few = replace(many, left_out=("20news-raw literal",))
     assert [
         {cell.protocol for cell in document_cells(few) if cell.corpus == name and cell.protocol}
         for name in few.corpora
@@ -115,8 +115,8 @@ def test_a_corpus_may_have_the_first_protocol_alone(run: Run) -> None:
     assert systems[0] == systems[1]
     hashes = [expected_hashes(run.experiment, settings) for settings in (few, many)]
     assert hashes[0] < hashes[1]  # what it has is what it would have otherwise
-    with pytest.raises(ParameterError, match="one_protocol"):
-        parameters({"profile": "smoke", "one_protocol": ["literal"]}, "document_perplexity")
+    with pytest.raises(ParameterError, match="left_out"):
+        parameters({"profile": "smoke", "left_out": ["literal"]}, "document_perplexity")
 
 
 def test_corpora_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,15 @@ import pytest
 from nvil_repro.data.mnist import MnistSplits
 from nvil_repro.reproduction import table_views
 from nvil_repro.reproduction.bound_tables import table_rows, train_table
-from nvil_repro.reproduction.cells import Cell, bound_cells, cell_hash, expected_hashes, kept_rows
+from nvil_repro.reproduction.cells import (
+    Cell,
+    Timing,
+    bound_cells,
+    cell_hash,
+    expected_hashes,
+    kept_rows,
+    timing_cells,
+)
 from nvil_repro.reproduction.measurements import Measured
 from nvil_repro.reproduction.notebook import ParameterError, Run
 from nvil_repro.reproduction.profiles import EXPERIMENTS
@@ -106,6 +114,29 @@ def test_a_row_says_the_settings_of_its_cell_alone(tmp_path: Path, monkeypatch: 
         ]
     quick = EXPERIMENTS["quickstart"]
     assert len(expected_hashes(quick, quick.profiles["smoke"])) == 1
+
+
+def test_what_is_left_out_of_a_protocol(tmp_path: Path) -> None:
+    """Models, columns and cells so named, and what their updates cost; what is left is as it would be otherwise."""
+    protocols = {"protocols": ["literal", "balanced"], "passes": [3, 4], "seeds": [[5], [0, 7]]}
+    full = make_run(tmp_path, **protocols)
+    few = make_run(tmp_path, left_out=["wake-sleep balanced", "NVIL fDARN 3 literal"], **protocols)
+    cells, left = [list(bound_cells(run.settings)) for run in (full, few)]
+    assert [cell for cell in cells if cell not in left] == [
+        Cell("fDARN 3", "NVIL", "literal", 5),
+        *(Cell(model, "wake-sleep", "balanced", s) for model in ("SBN 3-2", "fDARN 3") for s in (0, 7)),
+    ]
+    assert Cell("mixture of Bernoullis 4", "exact", "", 5) in left
+    assert list(timing_cells(few.settings)) == list(
+        dict.fromkeys(Timing(cell.model, cell.column, cell.protocol) for cell in left if cell.protocol)
+    )
+    kept = [expected_hashes(run.experiment, run.settings) for run in (few, full)]
+    assert kept[0] < kept[1]
+    whole = make_run(tmp_path, left_out=["fDARN 3 balanced"], **protocols)
+    assert {cell.model for cell in bound_cells(whole.settings) if cell.protocol == "balanced"} == {"SBN 3-2"}
+    for name in ("wake-sleep", "NVIL quick", "NVIL balanced fDARN 3", "mixture of Bernoullis 4 literal"):
+        with pytest.raises(ParameterError, match=f"left_out names '{name}'"):
+            make_run(tmp_path, left_out=[name], **protocols)
 
 
 def test_long_trainings_have_one_seed(tmp_path: Path) -> None:

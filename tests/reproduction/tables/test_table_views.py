@@ -44,13 +44,17 @@ def table_1(row: Any) -> list[Row]:
     ]
 
 
-def test_summary_stands_beside_the_paper(table_1: list[Row]) -> None:
+def test_summary_stands_beside_the_paper(table_1: list[Row], row: Any) -> None:
     table = table_views.summary(table_1, read_published())
     assert table["trained by"].tolist() == ["NVIL", "wake-sleep"]
     line = table.iloc[0]
     assert (line["paper"], line["ours"], line["seeds"], line["spread"]) == (113.1, 112.25, 2, 0.5)
     assert line["difference"] == pytest.approx(112.25 - 113.1)
     assert (line["importance-weighted"], line["minutes"]) == (106.5, 2.0)
+    alone = [made(row, method="NVIL", variant="full", metric="bound", value=-110.0, protocol="another")]
+    leads = table_views.leads(table_views.summary([*alone, *table_1], []), "NVIL", "wake-sleep")
+    assert list(leads.index) == [("SBN 200", "balanced")]  # where there are both
+    assert leads["ours"].tolist() == pytest.approx([7.0])
     leads = table_views.leads(table, "NVIL", "wake-sleep").iloc[0]
     assert leads.tolist() == pytest.approx([120.8 - 113.1, 7.0, 7.0])
 
@@ -87,4 +91,10 @@ def test_a_picture_is_of_the_first_seed_that_is_here(nets: dict[Cell, Measured])
     by_the_letter = table_views.drawn({cell: None, literal: net}, "NVIL", protocol="literal")
     assert torch.equal(by_the_letter["fDARN 3"], table_views.drawn(one, "NVIL")["fDARN 3"])
     assert table_views.drawn({cell: net, literal: None}, "NVIL", protocol="literal") == {}
-    assert table_views.filters({cell: net, later._replace(model="SBN 4"): None}, "NVIL") == {}
+    missing = cell._replace(model="SBN 4")
+    assert table_views.filters({cell: net, missing: None}, "NVIL") == {}
+    elsewhere = {
+        cell: net,
+        missing._replace(protocol="literal"): None,
+    }  # the run has it under another protocol alone
+    assert torch.equal(table_views.filters(elsewhere, "NVIL")["fDARN 3"], of_a_net)
