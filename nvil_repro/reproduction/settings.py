@@ -36,7 +36,7 @@ Binarisation = Annotated[str, one_of("auto", "fixed", "pinned")]
 # The others' gradients are measured where the full method arrived.
 Variants = Annotated[tuple[str, ...], several(one_of(*VARIANTS), including="full")]
 Protocols = Annotated[tuple[str, ...], several(one_of(*PROTOCOLS))]
-TableProtocols = Annotated[tuple[str, ...], several(one_of("literal", "quick", "balanced"))]
+TableProtocols = Annotated[tuple[str, ...], several(one_of("literal", "quick", "balanced", "patient"))]
 Models = Annotated[tuple[str, ...], several(matching(MODEL, 'a name such as "SBN 200-500" (deepest first)'))]
 Columns = Annotated[tuple[str, ...], several(one_of(NVIL, WAKE_SLEEP), including=NVIL)]
 Each = Annotated[tuple[int, ...], several(whole(1), distinct=False)]

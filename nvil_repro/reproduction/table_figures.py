@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
 
@@ -18,13 +18,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-WEIGHTS = {"balanced": 2.2, "quick": 2.2, "": 2.2, "literal": 1.0}  # of a protocol's lines
-OPACITIES = {"balanced": 1.0, "quick": 1.0, "": 1.0, "literal": 0.4}  # of its points
+
+class Look(NamedTuple):
+    """How what was trained under a protocol is drawn, besides the colour and marker of its column."""
+
+    width: float = 2.2  # of lines
+    opacity: float = 1.0  # of points
+    size: float = 7.0  # likewise
+
+
+LOOKS = {
+    "patient": Look(width=3.4, size=10.0),
+    "balanced": Look(),
+    "quick": Look(),
+    "": Look(),
+    "literal": Look(width=1.0, opacity=0.4),
+}
 
 
 def table_points(summary: pandas.DataFrame) -> Figure:
     """`table_views.summary` as points: a line a model, a colour and marker each way to train; printed numbers are
-    crosses, ours filled (pale under the literal protocol), our importance-weighted estimates hollow.
+    crosses, ours filled, our importance-weighted estimates hollow, each protocol by its size or paleness (`LOOKS`).
     """
     from matplotlib import pyplot
 
@@ -33,12 +47,13 @@ def table_points(summary: pandas.DataFrame) -> Figure:
     offsets = dict(zip(columns, numpy.linspace(-0.15, 0.15, len(columns)), strict=True))
     figure, axes = pyplot.subplots(figsize=(8, 1.0 + 0.6 * len(models)))
     for line in summary.to_dict("records"):
-        stroke, opacity = COLUMN_STROKES[line["trained by"]], OPACITIES[line["protocol"]]
+        stroke, look = COLUMN_STROKES[line["trained by"]], _points(line["protocol"])
         y = models.index(line["model"]) + offsets[line["trained by"]]
-        look: dict[str, Any] = {"color": stroke.colour, "markersize": 7, "alpha": opacity}
         axes.plot(line["paper"], y, "x", color=stroke.colour, markersize=9, markeredgewidth=2, zorder=3)
-        axes.errorbar(line["ours"], y, xerr=line["stderr"], fmt=stroke.marker, **look)
-        axes.plot(line["importance-weighted"], y, stroke.marker, fillstyle="none", **look)
+        axes.errorbar(line["ours"], y, xerr=line["stderr"], fmt=stroke.marker, color=stroke.colour, **look)
+        axes.plot(
+            line["importance-weighted"], y, stroke.marker, color=stroke.colour, fillstyle="none", **look
+        )
     axes.set_yticks(range(len(models)), models)
     axes.set_ylim(len(models) - 0.5, -0.5)
     axes.set_xlabel("test bound, nats: lower is better")
@@ -48,6 +63,11 @@ def table_points(summary: pandas.DataFrame) -> Figure:
     return figure
 
 
+def _points(protocol: str) -> dict[str, Any]:
+    look = LOOKS[protocol]
+    return {"markersize": look.size, "alpha": look.opacity}
+
+
 def _keys(columns: Sequence[str], protocols: Collection[str]) -> list[Line2D]:
     from matplotlib.lines import Line2D
 
@@ -55,8 +75,8 @@ def _keys(columns: Sequence[str], protocols: Collection[str]) -> list[Line2D]:
     plain: dict[str, Any] = {"color": "#56565B", "linestyle": ""}
     keys = [Line2D([], [], color=s.colour, marker=s.marker, linestyle="", label=s.label) for s in strokes]
     keys += [Line2D([], [], marker="x", markeredgewidth=2, label="printed", **plain)]
-    for name in (name for name in OPACITIES if name and name in protocols):
-        keys += [Line2D([], [], marker="o", alpha=OPACITIES[name], label=f"ours, {name}", **plain)]
+    for name in (name for name in LOOKS if name and name in protocols):
+        keys += [Line2D([], [], marker="o", label=f"ours, {name}", **plain, **_points(name))]
     return [*keys, Line2D([], [], marker="o", fillstyle="none", label="importance-weighted", **plain)]
 
 
@@ -102,7 +122,7 @@ def table_curves(rows: Sequence[Row], x: str = "updates") -> Figure:
         style_order=columns,
         dashes={name: COLUMN_STROKES[name].dashes for name in columns},
         size="protocol",
-        sizes=WEIGHTS,
+        sizes={name: look.width for name, look in LOOKS.items()},
         errorbar=("pi", 100),
         height=2.7,
         aspect=1.15,
