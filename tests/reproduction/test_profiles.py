@@ -23,7 +23,7 @@ CASES = [(experiment, profile) for experiment in EXPERIMENTS.values() for profil
 
 
 def broken(settings: object) -> list[str]:
-    """The fields of settings that break their rule or change when read."""
+    """The fields of settings that break their rule, change when read or name what the run has not."""
     found = []
     for name, rule in rules_of(type(settings)).items():
         value = getattr(settings, name)
@@ -32,7 +32,8 @@ def broken(settings: object) -> list[str]:
                 found.append(name)
         except ValueError:
             found.append(name)
-    return found
+    names = getattr(settings, "nameable", {}).items()
+    return found + [name for name, known in names if not known.issuperset(getattr(settings, name))]
 
 
 @pytest.mark.parametrize(("experiment", "profile"), CASES, ids=lambda case: getattr(case, "name", case))
@@ -40,6 +41,8 @@ def test_settings_follow_their_rules(experiment: Experiment, profile: str) -> No
     settings = experiment.profiles[profile]
     assert broken(settings) == []
     assert broken(replace(settings, **{effort(experiment): 1})) == [effort(experiment)]
+    for name in getattr(settings, "nameable", {}):
+        assert broken(replace(settings, **{name: ("what no run has",)})) == [name]
 
 
 def test_every_experiment_has_every_profile() -> None:

@@ -8,8 +8,11 @@ import numpy
 import pytest
 
 from nvil_repro.reproduction import table_views
+from nvil_repro.reproduction.protocols import PROTOCOLS, TUNED
 from nvil_repro.reproduction.published import read_published
 from nvil_repro.reproduction.results import Row
+from nvil_repro.reproduction.rules import rules_of
+from nvil_repro.reproduction.settings import BoundTable
 from nvil_repro.reproduction.style import COLUMN_STROKES
 from nvil_repro.reproduction.table_figures import galleries, matrices, table_curves, table_points
 from nvil_repro.reproduction.table_views import summary
@@ -42,6 +45,20 @@ def test_points_are_ours_and_the_printed(row: Any) -> None:
     drawn = sorted({round(float(x), 1) for line in axes.lines for x in line.get_xdata()})  # type: ignore[union-attr]
     assert drawn == [99.8, 105.0, 107.7, 113.1, 120.0, 120.8]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["SBN 200", "SBN 200-200"]
+
+
+def test_protocols_are_told_apart(row: Any) -> None:
+    """In points and in curves, whichever two of those that a table may have; under one they look alike."""
+    rule = rules_of(BoundTable)["protocols"]
+    known = [name for name in PROTOCOLS if name != TUNED and rule.read([name]) == (name,)]
+    assert {"literal", "balanced", "patient"} <= set(known)
+    points, lines = set(), set()
+    for name in known:
+        rows = table(row, protocol=name)
+        drawn = table_points(summary(rows, [])).axes[0].lines
+        points.add(tuple((line.get_markersize(), line.get_alpha()) for line in drawn))
+        lines.add(tuple(line.get_linewidth() for line in table_curves(rows).axes[0].lines[:2]))
+    assert len(points) == len(lines) == len(known) - 1  # "quick" and "balanced" are of different profiles
 
 
 def test_curves_have_a_panel_a_model(row: Any) -> None:
