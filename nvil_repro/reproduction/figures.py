@@ -166,10 +166,9 @@ def variance_points(
 
 def variance_curves(rows: Sequence[Row]) -> Figure:
     """Gradient variance along training, from rows `layer_1_gradient_variance` and so on: a panel a layer, a curve a
-    variant; both axes logarithmic, update 0 drawn at the left edge.
+    variant; both axes logarithmic but that update 0 is drawn, and labelled, at the left edge.
     """
     import seaborn
-    from matplotlib.ticker import NullFormatter
 
     chosen = [
         row
@@ -181,7 +180,8 @@ def variance_curves(rows: Sequence[Row]) -> Figure:
     _need(chosen, "gradient variance along training")
     table = frame(chosen)
     later = table.loc[table["updates"] > 0, "updates"]
-    table["updates"] = table["updates"].clip(lower=later.min() / 3 if len(later) else 1)
+    ticks = _with_zero(later)
+    table["updates"] = table["updates"].clip(lower=min(ticks))
     layer = table["metric"].str.extract(r"layer_(\d+)_")[0]
     table["panel"] = "SBN " + table["dims"] + ", layer " + layer + ", " + table["protocol"]
     present = [name for name in STROKES if name in set(table["variant"])]
@@ -195,13 +195,21 @@ def variance_curves(rows: Sequence[Row]) -> Figure:
     )  # fmt: skip
     grid.set(xscale="log", yscale="log")
     for axes in grid.axes.flat:
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xticks(list(ticks), list(ticks.values()))
+        axes.set_xticks([], minor=True)
     grid.set_titles("{col_name}")
-    grid.set_axis_labels("parameter updates", "gradient variance")
+    grid.set_axis_labels("parameter updates", "gradient variance, divisor of VN undone")
     for text in grid.legend.texts:
         text.set_text(STROKES[text.get_text()].label)
     _legend_below(grid, table)
     return grid.figure
+
+
+def _with_zero(updates: Any) -> dict[float, str]:
+    """Ticks of a logarithmic axis of these updates: the first, powers of ten and, left of them, one for update 0."""
+    first, last = (min(updates), max(updates)) if len(updates) else (3, 3)
+    powers = range(math.ceil(math.log10(first)), math.floor(math.log10(last)) + 1)
+    return {first / 3: "0"} | {float(at): f"{at:,.0f}" for at in (first, *(10**power for power in powers))}
 
 
 def filters(weights: Any, dataset: str, shape: tuple[int, int] = (28, 28), columns: int = 20) -> Figure:
