@@ -175,9 +175,13 @@ def to_text(comparisons: Sequence[Comparison], profile: str, complete: bool = Tr
     if waiting and not complete:
         parts += ["", f"{len(waiting)} published numbers have no run yet; `nvil-repro compare` names them"]
     for experiment in dict.fromkeys(c.experiment for c in waiting if complete):
-        names = "; ".join(dict.fromkeys(c.row for c in waiting if c.experiment == experiment))
+        names = "; ".join(dict.fromkeys(map(_printed, (c for c in waiting if c.experiment == experiment))))
         parts += ["", textwrap.fill(f"{NOT_RUN}: {experiment}: {names}", 110, subsequent_indent="    ")]
     return "\n".join(parts)
+
+
+def _printed(c: Comparison) -> str:
+    return c.row if c.published is None else f"{c.row} ({numbers(c)[0]})"
 
 
 def footnotes(comparisons: Sequence[Comparison]) -> dict[str, int]:

@@ -195,7 +195,7 @@ def test_text_names_what_was_not_run(row: MakeRow) -> None:
         "quick",
         "[1]",
     ]
-    assert "not run: document_perplexity: SBN 50, 20 Newsgroups" in text
+    assert "not run: document_perplexity: SBN 50, 20 Newsgroups (909); SBN 50" in text
     short = to_text(compare(PUBLISHED, [row()]), "quick", complete=False)
     assert f"{len(PUBLISHED) - 1} published numbers have no run yet" in short
 

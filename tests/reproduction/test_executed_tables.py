@@ -1,0 +1,43 @@
+"""What the executed notebooks show of Tables 1 and 2 is what the committed rows say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nvil_repro.reproduction import table_views
+from nvil_repro.reproduction.profiles import EXPERIMENTS
+from nvil_repro.reproduction.published import read_published
+from nvil_repro.reproduction.results import read_results
+
+PAPER = Path(__file__).resolve().parents[2] / "results" / "paper"
+
+
+def shown(notebook: str, code: str) -> str:
+    """The table below the one cell that has this code, as HTML."""
+    cells = json.loads((PAPER / "notebooks" / notebook).read_text(encoding="utf-8"))["cells"]
+    (cell,) = (each for each in cells if each["cell_type"] == "code" and code in "".join(each["source"]))
+    return "".join(cell["outputs"][-1]["data"]["text/html"])
+
+
+@pytest.mark.parametrize(
+    ("name", "above", "below"),
+    [
+        ("nvil_vs_wake_sleep", "NVIL", "wake-sleep"),
+        ("autoregressive_inference", "autoregressive Q", "factorial Q"),
+    ],
+)
+def test_tables_leads_and_costs(name: str, above: str, below: str) -> None:
+    rows, notebook = read_results(PAPER / f"{name}.csv"), EXPERIMENTS[name].notebook
+    table = table_views.summary(rows, read_published())
+    views = {
+        "table_views.presented(": table_views.presented(table),
+        "table_views.leads(": table_views.leads(table, above, below).round(2),
+        "table_views.costs(": table_views.costs(rows).round(2),
+    }
+    for code, view in views.items():
+        assert shown(notebook, code) == view._repr_html_(), code
+    fewer = table_views.summary(rows[: len(rows) // 2], read_published())  # control
+    assert shown(notebook, "table_views.presented(") != table_views.presented(fewer)._repr_html_()
