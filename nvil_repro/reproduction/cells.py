@@ -18,7 +18,7 @@ from nvil_repro.reproduction.notebook import Run, run_hash
 from nvil_repro.reproduction.protocols import TUNED
 from nvil_repro.reproduction.results import Row, read_results
 from nvil_repro.reproduction.runs import LIKELIHOOD
-from nvil_repro.reproduction.settings import BoundTable, DocumentTable, VarianceReduction
+from nvil_repro.reproduction.settings import BoundTable, DocumentTable, VarianceReduction, cell_names
 from nvil_repro.training.together import Job, finished
 
 # Of what is trained in a way of its own, no more passes than these.
@@ -99,31 +99,20 @@ def bound_cells(s: BoundTable) -> Iterator[Cell]:
     """
     for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
         for model in s.models:
-            if parse_model(model)[0] in BELIEF_NETS:
-                places = [(column, protocol) for column in s.columns]
+            if model in s.nets:
+                places = [(column, protocol) for column in s.columns if s.trains(model, protocol, column)]
             else:
                 places = [(LIKELIHOOD, "")] if protocol == s.protocols[0] else []
             for column, how in places:
-                if _left_out(s, model, column, how):
-                    continue
-                few = _names(model, column) & set(s.one_seed)
+                few = cell_names(model, column) & set(s.one_seed)
                 yield from (Cell(model, column, how, seed) for seed in (seeds[:1] if few else seeds))
 
 
 def timing_cells(s: BoundTable) -> Iterator[Timing]:
     """Protocol by protocol."""
-    nets = [model for model in s.models if parse_model(model)[0] in BELIEF_NETS]
-    for protocol, model, column in product(s.protocols, nets, s.columns):
-        if not _left_out(s, model, column, protocol):
+    for protocol, model, column in product(s.protocols, s.nets, s.columns):
+        if s.trains(model, protocol, column):
             yield Timing(model, column, protocol)
-
-
-def _left_out(s: BoundTable, model: str, column: str, protocol: str) -> bool:
-    return not {f"{name} {protocol}" for name in _names(model, column)}.isdisjoint(s.left_out)
-
-
-def _names(model: str, column: str) -> set[str]:
-    return {model, column, f"{column} {model}"}
 
 
 def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
@@ -137,7 +126,7 @@ def document_cells(s: DocumentTable) -> Iterator[DocumentCell]:
                 yield from (DocumentCell(corpus, system, "", seed) for seed in s.seeds[0][:most])
             else:
                 for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
-                    chosen = () if f"{corpus} {protocol}" in s.left_out else seeds[:most]
+                    chosen = seeds[:most] if s.trains(corpus, protocol) else ()
                     yield from (DocumentCell(corpus, system, protocol, seed) for seed in chosen)
 
 

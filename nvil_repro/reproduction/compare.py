@@ -150,7 +150,9 @@ def to_json(comparisons: Sequence[Comparison]) -> str:
 
 
 def to_text(comparisons: Sequence[Comparison], profile: str, complete: bool = True) -> str:
-    """An aligned table of what was run, its notes, and what was not: named if `complete`, else counted."""
+    """An aligned table of what was run, its notes, and what was not: named, with its published number, if `complete`,
+    else counted.
+    """
     done = [c for c in comparisons if not c.note.startswith(NOT_RUN)]
     waiting = [c for c in comparisons if c.note.startswith(NOT_RUN)]
     notes = footnotes(done)
@@ -175,13 +177,17 @@ def to_text(comparisons: Sequence[Comparison], profile: str, complete: bool = Tr
     if waiting and not complete:
         parts += ["", f"{len(waiting)} published numbers have no run yet; `nvil-repro compare` names them"]
     for experiment in dict.fromkeys(c.experiment for c in waiting if complete):
-        names = "; ".join(dict.fromkeys(map(_printed, (c for c in waiting if c.experiment == experiment))))
+        names = "; ".join(dict.fromkeys(printed(c) for c in waiting if c.experiment == experiment))
         parts += ["", textwrap.fill(f"{NOT_RUN}: {experiment}: {names}", 110, subsequent_indent="    ")]
     return "\n".join(parts)
 
 
-def _printed(c: Comparison) -> str:
-    return c.row if c.published is None else f"{c.row} ({numbers(c)[0]})"
+def printed(c: Comparison) -> str:
+    """A row with its published number, "SBN 50 (909)"; of a rank, or where none is printed, with its metric."""
+    number = numbers(c)[0]
+    if c.published is None:
+        return f"{c.row} ({c.metric})"
+    return f"{c.row} ({c.metric} {number})" if c.metric.startswith("order") else f"{c.row} ({number})"
 
 
 def footnotes(comparisons: Sequence[Comparison]) -> dict[str, int]:

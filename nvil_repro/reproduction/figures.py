@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,8 +179,7 @@ def variance_curves(rows: Sequence[Row]) -> Figure:
     ]
     _need(chosen, "gradient variance along training")
     table = frame(chosen)
-    later = table.loc[table["updates"] > 0, "updates"]
-    ticks = _with_zero(later)
+    ticks = _ticks(table["updates"])
     table["updates"] = table["updates"].clip(lower=min(ticks))
     layer = table["metric"].str.extract(r"layer_(\d+)_")[0]
     table["panel"] = "SBN " + table["dims"] + ", layer " + layer + ", " + table["protocol"]
@@ -198,18 +197,20 @@ def variance_curves(rows: Sequence[Row]) -> Figure:
         axes.set_xticks(list(ticks), list(ticks.values()))
         axes.set_xticks([], minor=True)
     grid.set_titles("{col_name}")
-    grid.set_axis_labels("parameter updates", "gradient variance, divisor of VN undone")
+    grid.set_axis_labels("parameter updates", "gradient variance,\ndivisor of VN undone")
     for text in grid.legend.texts:
         text.set_text(STROKES[text.get_text()].label)
     _legend_below(grid, table)
     return grid.figure
 
 
-def _with_zero(updates: Any) -> dict[float, str]:
-    """Ticks of a logarithmic axis of these updates: the first, powers of ten and, left of them, one for update 0."""
-    first, last = (min(updates), max(updates)) if len(updates) else (3, 3)
-    powers = range(math.ceil(math.log10(first)), math.floor(math.log10(last)) + 1)
-    return {first / 3: "0"} | {float(at): f"{at:,.0f}" for at in (first, *(10**power for power in powers))}
+def _ticks(updates: Iterable[int]) -> dict[float, str]:
+    """Of a logarithmic axis: the first update, powers of ten and, left of them, one for update 0 if there is any."""
+    known = sorted(set(updates))
+    later = [update for update in known if update] or [1]
+    powers = range(math.ceil(math.log10(later[0])), math.floor(math.log10(later[-1])) + 1)
+    ticks = {float(at): f"{at:,}" for at in (later[0], *(10**power for power in powers))}
+    return {later[0] / 3: "0"} | (ticks if known[-1] else {}) if known[0] == 0 else ticks
 
 
 def filters(weights: Any, dataset: str, shape: tuple[int, int] = (28, 28), columns: int = 20) -> Figure:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -100,17 +101,20 @@ def parameters(namespace: MutableMapping[str, Any], experiment: str) -> Run:
     profile = _read("profile", _PROFILE, namespace["profile"])
     given = {name: namespace[name] for name in rules if namespace.get(name) is not None}
     changes = {name: _read(name, rules[name], value) for name, value in given.items()}
+    own = entry.profiles[profile]
+    if "left_out" in rules and changes.get("protocols", own.protocols) != own.protocols:
+        changes = {"left_out": ()} | changes  # what a profile leaves out is of its own protocols
     try:
-        settings = replace(entry.profiles[profile], **changes)
+        settings = replace(own, **changes)
     except ValueError as error:  # of parameters that do not fit together
         raise ParameterError(str(error)) from None
     for name, names in getattr(settings, "nameable", {}).items():
         if unknown := set(given.get(name, ())) - names:
-            known = ", ".join(map(repr, sorted(names)))
+            near = ", ".join(map(repr, get_close_matches(min(unknown), sorted(names), n=8, cutoff=0)))
             raise ParameterError(
-                f"parameter {name} names {min(unknown)!r}, which this run has not; it has {known}"
+                f"parameter {name} names {min(unknown)!r}, which this run has not; nearest of its {len(names)}: {near}"
             )
-    label = profile if settings == entry.profiles[profile] else profile + CUSTOM
+    label = profile if settings == own else profile + CUSTOM
     keep = kept_folder(namespace.get("keep"), entry)
     device = known_device(namespace.get("device"))
     run = Run(entry, label, settings, _results_dir(namespace.get("results_dir"), label), keep, device)

@@ -48,7 +48,7 @@ PROTOCOLS = {
     "balanced": Protocol(
         "momentum", rate=3e-4, inference_rate=3e-4, wake_sleep_rate=3e-4, centre=0.5, hold=0.5
     ),
-    # A model slower than its inference network, for twice as many updates.
+    # A model half as fast as its inference network, for runs of twice as many updates.
     "patient": Protocol(
         "momentum", rate=1.5e-4, inference_rate=3e-4, wake_sleep_rate=1.5e-4, centre=0.5, hold=0.5
     ),

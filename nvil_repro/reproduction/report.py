@@ -18,6 +18,7 @@ from nvil_repro.reproduction.compare import (
     footnotes,
     load_comparison,
     numbers,
+    printed,
     show,
     summarise,
 )
@@ -204,7 +205,7 @@ def _waiting(comparisons: Sequence[Comparison]) -> dict[str, list[str]]:
     waiting: dict[str, list[str]] = {}
     for c in comparisons:
         if c.note.startswith(NOT_RUN):
-            waiting.setdefault(c.experiment, []).append(f"{c.row} ({numbers(c)[0]})")
+            waiting.setdefault(c.experiment, []).append(printed(c))
     return waiting
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any
 
-from nvil_repro.reproduction.naming import BELIEF_NETS, MODEL, SYSTEM, dims_label, parse_model
+from nvil_repro.reproduction.naming import BELIEF_NETS, MODEL, SYSTEM, UNIGRAM, dims_label, parse_model
 from nvil_repro.reproduction.protocols import (
     AUTOREGRESSIVE,
     DOCUMENT_PROTOCOLS,
@@ -135,18 +135,34 @@ class BoundTable:
     binarisation: Binarisation
 
     def __post_init__(self) -> None:
-        """Errors: `ValueError` if an entry of a protocol is missing."""
+        """Errors: `ValueError` if an entry of a protocol is missing, or a column has no net left."""
         _check_each(self.protocols, passes=self.passes, seeds=self.seeds)
+        for column in self.columns if self.nets else ():
+            if not any(self.trains(*net, column) for net in product(self.nets, self.protocols)):
+                raise ValueError(
+                    f"parameter left_out = {self.left_out!r}: expected a net of {column} to be left; name fewer"
+                )
+
+    @property
+    def nets(self) -> list[str]:
+        """The models that are belief networks."""
+        return [model for model in self.models if parse_model(model)[0] in BELIEF_NETS]
 
     @property
     def nameable(self) -> Mapping[str, set[str]]:
         """What `one_seed` and `left_out` can name."""
-        nets = [model for model in self.models if parse_model(model)[0] in BELIEF_NETS]
-        places = [*nets, *self.columns, *map(" ".join, product(self.columns, nets))]
-        return {
-            "one_seed": {*self.models, *places},
-            "left_out": set(map(" ".join, product(places, self.protocols))),
-        }
+        names = {name for net, column in product(self.nets, self.columns) for name in cell_names(net, column)}
+        left_out = set(map(" ".join, product(names, self.protocols)))
+        return {"one_seed": {*self.models, *self.columns, *names}, "left_out": left_out}
+
+    def trains(self, net: str, protocol: str, column: str) -> bool:
+        """Whether this belief network is not left out."""
+        return not {f"{name} {protocol}" for name in cell_names(net, column)} & set(self.left_out)
+
+
+def cell_names(model: str, column: str) -> set[str]:
+    """What names this model and column of a table, by itself or among others."""
+    return {model, column, f"{column} {model}"}
 
 
 def _check_each(protocols: tuple[str, ...], **parameters: tuple[Any, ...]) -> None:
@@ -222,8 +238,13 @@ class DocumentTable:
     @property
     def nameable(self) -> Mapping[str, set[str]]:
         """What `one_seed` and `left_out` can name."""
-        pairs = product(self.corpora, self.protocols)
+        nets = any(parse_model(system)[0] in BELIEF_NETS for system in self.systems if system != UNIGRAM)
+        pairs = product(self.corpora, self.protocols if nets else ())
         return {"one_seed": set(self.corpora), "left_out": set(map(" ".join, pairs))}
+
+    def trains(self, corpus: str, protocol: str) -> bool:
+        """Whether this corpus' belief networks are not left out."""
+        return f"{corpus} {protocol}" not in self.left_out
 
     @property
     def known_protocols(self) -> Mapping[str, DocumentProtocol]:

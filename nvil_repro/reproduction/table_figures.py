@@ -30,8 +30,8 @@ class Look(NamedTuple):
 LOOKS = {
     "patient": Look(width=3.4, size=10.0),
     "balanced": Look(),
-    "quick": Look(),
     "": Look(),
+    "quick": Look(width=1.6, size=5.0),
     "literal": Look(width=1.0, opacity=0.4),
 }
 
@@ -49,11 +49,12 @@ def table_points(summary: pandas.DataFrame) -> Figure:
     for line in summary.to_dict("records"):
         stroke, look = COLUMN_STROKES[line["trained by"]], _points(line["protocol"])
         y = models.index(line["model"]) + offsets[line["trained by"]]
-        axes.plot(line["paper"], y, "x", color=stroke.colour, markersize=9, markeredgewidth=2, zorder=3)
-        axes.errorbar(line["ours"], y, xerr=line["stderr"], fmt=stroke.marker, color=stroke.colour, **look)
-        axes.plot(
-            line["importance-weighted"], y, stroke.marker, color=stroke.colour, fillstyle="none", **look
-        )
+        axes.plot(line["paper"], y, "x", color="white", markersize=11, markeredgewidth=4, zorder=4)
+        axes.plot(line["paper"], y, "x", color=stroke.colour, markersize=9, markeredgewidth=2, zorder=5)
+        look |= {"color": stroke.colour, "zorder": 3 - look["markersize"] / 100}  # smaller ones above
+        filled, hollow = look | {"markeredgecolor": "white"}, look | {"fillstyle": "none"}
+        axes.errorbar(line["ours"], y, xerr=line["stderr"], fmt=stroke.marker, **filled)
+        axes.plot(line["importance-weighted"], y, stroke.marker, **hollow)
     axes.set_yticks(range(len(models)), models)
     axes.set_ylim(len(models) - 0.5, -0.5)
     axes.set_xlabel("test bound, nats: lower is better")

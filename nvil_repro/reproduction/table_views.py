@@ -155,8 +155,8 @@ def require_sound(rows: Sequence[Row], data: MnistSplits) -> str:
 def drawn(
     nets: Mapping[Cell, Measured | None], column: str, count: int = 16, protocol: str | None = None
 ) -> dict[str, Tensor]:
-    """Mean images [count, D] that each model's net of a column draws, under this protocol or else the first; none
-    unless all these nets are here.
+    """Mean images [count, D] that a column's net draws of each model trained under this protocol, or else the column's
+    first; none unless all these nets are here.
     """
     chosen = _firsts(nets, column, protocol)
     return {cell.model: _draw[type(net)](net, count, cell.seed)[0] for cell, net in chosen}
@@ -170,13 +170,13 @@ _draw: Mapping[type, Callable[[Any, int, int], Tensor]] = {
 
 
 def filters(nets: Mapping[Cell, Measured | None], column: str, count: int = 16) -> dict[str, Tensor]:
-    """Generative weights [count, D] of the first units of each model's first layer; none unless all nets are here."""
+    """Generative weights [count, D] of the first units of each model's first layer, of the nets as in `drawn`."""
     return {cell.model: first_layer(net)[:count] for cell, net in _firsts(nets, column)}
 
 
 def laterals(nets: Mapping[Cell, Measured | None], units: int = 100) -> dict[str, Tensor]:
     """Weights between the first `units` units of h^1 in each model's autoregressive Q: [units, units], above the
-    diagonal; none unless all these nets are here.
+    diagonal, of the nets as in `drawn`.
     """
     chosen = _firsts(nets, AUTOREGRESSIVE)
     return {cell.model: strictly_upper(net.recognition[0].lateral[0])[:units, :units] for cell, net in chosen}
@@ -185,8 +185,8 @@ def laterals(nets: Mapping[Cell, Measured | None], units: int = 100) -> dict[str
 def _firsts(
     nets: Mapping[Cell, Measured | None], column: str, protocol: str | None = None
 ) -> list[tuple[Cell, Any]]:
-    """Each model's net of a column, best on validation, of a protocol (or else the first) and the first seed of which
-    it is here; none unless every model has one.
+    """The net of a column, best on validation, of each model trained under a protocol (or else the column's first) and
+    of the first seed of which it is here; none unless all these models have one.
     """
     cells = [cell for cell in nets if cell.column == column]
     protocol = cells[0].protocol if protocol is None and cells else protocol

@@ -196,6 +196,10 @@ def test_text_names_what_was_not_run(row: MakeRow) -> None:
         "[1]",
     ]
     assert "not run: document_perplexity: SBN 50, 20 Newsgroups (909); SBN 50" in text
+    assert (
+        "SBN 200: Baseline, IDB, & VN (validation bound); SBN 200: Baseline, IDB, & VN (order 1)"
+        in " ".join(to_text(compare(PUBLISHED, []), "quick").split())
+    )
     short = to_text(compare(PUBLISHED, [row()]), "quick", complete=False)
     assert f"{len(PUBLISHED) - 1} published numbers have no run yet" in short
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,13 @@ from nvil_repro.reproduction.cells import (
     Timing,
     bound_cells,
     cell_hash,
+    document_cells,
     expected_hashes,
     kept_rows,
     timing_cells,
 )
 from nvil_repro.reproduction.measurements import Measured
-from nvil_repro.reproduction.notebook import ParameterError, Run
+from nvil_repro.reproduction.notebook import ParameterError, Run, parameters
 from nvil_repro.reproduction.profiles import EXPERIMENTS
 from nvil_repro.reproduction.protocols import PROTOCOLS
 from nvil_repro.reproduction.results import Row, write_results
@@ -134,9 +136,34 @@ def test_what_is_left_out_of_a_protocol(tmp_path: Path) -> None:
     assert kept[0] < kept[1]
     whole = make_run(tmp_path, left_out=["fDARN 3 balanced"], **protocols)
     assert {cell.model for cell in bound_cells(whole.settings) if cell.protocol == "balanced"} == {"SBN 3-2"}
+    with pytest.raises(ParameterError, match=r"left_out.*expected a net of NVIL to be left; name fewer"):
+        make_run(tmp_path, left_out=["NVIL literal", "SBN 3-2 balanced", "fDARN 3 balanced"], **protocols)
     for name in ("wake-sleep", "NVIL quick", "NVIL balanced fDARN 3", "mixture of Bernoullis 4 literal"):
         with pytest.raises(ParameterError, match=f"left_out names '{name}'"):
             make_run(tmp_path, left_out=[name], **protocols)
+
+
+def test_a_profile_leaves_out_of_its_own_protocols_alone() -> None:
+    """A reader who asks for others gets all of their nets, and may leave out some."""
+
+    def cells(**changes: Any) -> set[tuple[str, str, str]]:
+        run = parameters({"profile": "paper", "passes": [1], "seeds": [[0]], **changes}, "nvil_vs_wake_sleep")
+        return {(cell.column, cell.model, cell.protocol) for cell in bound_cells(run.settings)}
+
+    nets = {
+        ("NVIL", "SBN 500", "patient"),
+        ("NVIL", "SBN 200-200", "patient"),
+        ("wake-sleep", "SBN 500", "patient"),
+    }
+    own = EXPERIMENTS["nvil_vs_wake_sleep"].profiles["paper"]
+    as_there = cells(protocols=list(own.protocols), passes=[1, 1, 1], seeds=[[0], [0], [0]])
+    assert as_there & nets == {("NVIL", "SBN 500", "patient")}
+    assert nets <= cells(protocols=["patient"])
+    fewer = cells(protocols=["patient"], left_out=["wake-sleep SBN 500 patient"])
+    assert nets - fewer == {("wake-sleep", "SBN 500", "patient")}
+    documents = {"profile": "paper", "protocols": ["literal"], "passes": [1], "seeds": [[0]]}
+    table = parameters(documents, "document_perplexity").settings
+    assert {cell.corpus for cell in document_cells(table) if cell.protocol} == set(table.corpora)
 
 
 def test_long_trainings_have_one_seed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy
@@ -14,7 +15,7 @@ from nvil_repro.reproduction.results import Row
 from nvil_repro.reproduction.rules import rules_of
 from nvil_repro.reproduction.settings import BoundTable
 from nvil_repro.reproduction.style import COLUMN_STROKES
-from nvil_repro.reproduction.table_figures import galleries, matrices, table_curves, table_points
+from nvil_repro.reproduction.table_figures import LOOKS, galleries, matrices, table_curves, table_points
 from nvil_repro.reproduction.table_views import summary
 
 pytestmark = pytest.mark.usefixtures("drawing")
@@ -47,18 +48,23 @@ def test_points_are_ours_and_the_printed(row: Any) -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["SBN 200", "SBN 200-200"]
 
 
-def test_protocols_are_told_apart(row: Any) -> None:
-    """In points and in curves, whichever two of those that a table may have; under one they look alike."""
-    rule = rules_of(BoundTable)["protocols"]
-    known = [name for name in PROTOCOLS if name != TUNED and rule.read([name]) == (name,)]
-    assert {"literal", "balanced", "patient"} <= set(known)
-    points, lines = set(), set()
-    for name in known:
-        rows = table(row, protocol=name)
-        drawn = table_points(summary(rows, [])).axes[0].lines
-        points.add(tuple((line.get_markersize(), line.get_alpha()) for line in drawn))
-        lines.add(tuple(line.get_linewidth() for line in table_curves(rows).axes[0].lines[:2]))
-    assert len(points) == len(lines) == len(known) - 1  # "quick" and "balanced" are of different profiles
+def test_protocols_are_told_apart(row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In points and in curves, whichever a table may have."""
+    known = [name for name in LOOKS if name]
+    assert known == list(rules_of(BoundTable)["protocols"].read(known))
+    assert set(known) == PROTOCOLS.keys() - {TUNED}
+
+    def looks(protocol: str) -> tuple[Any, float]:
+        rows = table(row, protocol=protocol)
+        points = table_points(summary(rows, [])).axes[0].lines
+        width = table_curves(rows).axes[0].lines[0].get_linewidth()
+        return [(point.get_markersize(), point.get_alpha()) for point in points], width
+
+    found = {name: looks(name) for name in known}
+    for one, other in combinations(known, 2):
+        assert all(a != b for a, b in zip(found[one], found[other], strict=True)), (one, other)
+    monkeypatch.setitem(LOOKS, "patient", LOOKS["balanced"])  # control
+    assert looks("patient") == found["balanced"]
 
 
 def test_curves_have_a_panel_a_model(row: Any) -> None:

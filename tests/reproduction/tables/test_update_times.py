@@ -59,6 +59,12 @@ def test_every_net_is_timed_in_turn_and_by_its_fastest_round(
     assert len(order) == 8 + ROUNDS * 8 * 2
 
 
+def test_what_is_left_out_is_not_timed(data: MnistSplits, tmp_path: Path) -> None:
+    run = make_run(tmp_path, models=["SBN 3-2"], left_out=["wake-sleep literal"], timed_updates=50)
+    timed = {(row.protocol, row.method) for row in time_updates(run, data)}
+    assert timed == {("balanced", "NVIL"), ("balanced", "wake-sleep"), ("literal", "NVIL")}
+
+
 def test_times_are_kept_together_or_not_at_all(
     data: MnistSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
