@@ -67,7 +67,9 @@ _table_1 = BoundTable(
 )
 _EXACT = ("mixture of Bernoullis 500", "NADE 500")
 _SBNS = ("SBN 200", "SBN 500", "SBN 200-200", "SBN 200-200-200", "SBN 200-200-500")
-_REPRODUCED = ("SBN 200-200", "SBN 200-200-200", "fDARN 200")
+# Under "balanced" within a nat of their printed bounds, or below: "patient" is for the others, and in Table 2, where it
+# takes longer, for the one that is furthest above, SBN 200.
+_NEAR = ("SBN 200", "SBN 200-200", "SBN 200-200-200", "fDARN 200")
 _SMOKE: dict[str, Any] = {"test_cases": 500, "importance_samples": 100, "importance_cases": 50}
 _PAPER: dict[str, Any] = {
     "protocols": ("balanced", "patient", "literal"),
@@ -199,8 +201,7 @@ EXPERIMENTS = {
                 "paper": replace(
                     _table_1,
                     models=(*_SBNS, "fDARN 200", "fDARN 500", *_EXACT),
-                    # Those that end at their printed bounds under "balanced", and what is not NVIL.
-                    left_out=tuple(f"{name} patient" for name in (*_REPRODUCED, WAKE_SLEEP)),
+                    left_out=tuple(f"{name} patient" for name in (WAKE_SLEEP, *_NEAR)),
                     **_PAPER,
                 ),
             },
@@ -228,8 +229,7 @@ EXPERIMENTS = {
                 "paper": replace(
                     _table_2,
                     models=tuple(m for m in _SBNS if m != "SBN 200-200"),
-                    # One that ends at its printed bound, and two that take hours.
-                    left_out=tuple(f"SBN {dims} patient" for dims in ("200-200-200", "500", "200-200-500")),
+                    left_out=tuple(f"{name} patient" for name in (NVIL, *_SBNS[1:2], *_SBNS[3:])),
                     **_PAPER,
                 ),
             },
