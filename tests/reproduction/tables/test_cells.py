@@ -151,16 +151,16 @@ def test_a_profile_leaves_out_of_its_own_protocols_alone() -> None:
         return {(cell.column, cell.model, cell.protocol) for cell in bound_cells(run.settings)}
 
     nets = {
-        ("NVIL", "SBN 500", "patient"),
+        ("NVIL", "fDARN 500", "patient"),
         ("NVIL", "SBN 200-200", "patient"),
-        ("wake-sleep", "SBN 500", "patient"),
+        ("wake-sleep", "fDARN 500", "patient"),
     }
     own = EXPERIMENTS["nvil_vs_wake_sleep"].profiles["paper"]
     as_there = cells(protocols=list(own.protocols), passes=[1, 1, 1], seeds=[[0], [0], [0]])
-    assert as_there & nets == {("NVIL", "SBN 500", "patient")}
+    assert as_there & nets == {("NVIL", "fDARN 500", "patient")}
     assert nets <= cells(protocols=["patient"])
-    fewer = cells(protocols=["patient"], left_out=["wake-sleep SBN 500 patient"])
-    assert nets - fewer == {("wake-sleep", "SBN 500", "patient")}
+    fewer = cells(protocols=["patient"], left_out=["wake-sleep fDARN 500 patient"])
+    assert nets - fewer == {("wake-sleep", "fDARN 500", "patient")}
     documents = {"profile": "paper", "protocols": ["literal"], "passes": [1], "seeds": [[0]]}
     table = parameters(documents, "document_perplexity").settings
     assert {cell.corpus for cell in document_cells(table) if cell.protocol} == set(table.corpora)
