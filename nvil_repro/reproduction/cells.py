@@ -100,7 +100,7 @@ def bound_cells(s: BoundTable) -> Iterator[Cell]:
     for protocol, seeds in zip(s.protocols, s.seeds, strict=True):
         for model in s.models:
             if model in s.nets:
-                places = [(column, protocol) for column in s.columns if s.trains(model, protocol, column)]
+                places = [(column, protocol) for column in s.columns if s.trains(model, column, protocol)]
             else:
                 places = [(LIKELIHOOD, "")] if protocol == s.protocols[0] else []
             for column, how in places:
@@ -111,7 +111,7 @@ def bound_cells(s: BoundTable) -> Iterator[Cell]:
 def timing_cells(s: BoundTable) -> Iterator[Timing]:
     """Protocol by protocol."""
     for protocol, model, column in product(s.protocols, s.nets, s.columns):
-        if s.trains(model, protocol, column):
+        if s.trains(model, column, protocol):
             yield Timing(model, column, protocol)
 
 

@@ -210,7 +210,9 @@ def _ticks(updates: Iterable[int]) -> dict[float, str]:
     later = [update for update in known if update] or [1]
     powers = range(math.ceil(math.log10(later[0])), math.floor(math.log10(later[-1])) + 1)
     ticks = {float(at): f"{at:,}" for at in (later[0], *(10**power for power in powers))}
-    return {later[0] / 3: "0"} | (ticks if known[-1] else {}) if known[0] == 0 else ticks
+    if known[0]:
+        return ticks
+    return {later[0] / 3: "0"} | (ticks if known[-1] else {})
 
 
 def filters(weights: Any, dataset: str, shape: tuple[int, int] = (28, 28), columns: int = 20) -> Figure:

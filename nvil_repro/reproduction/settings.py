@@ -138,7 +138,7 @@ class BoundTable:
         """Errors: `ValueError` if an entry of a protocol is missing, or a column has no net left."""
         _check_each(self.protocols, passes=self.passes, seeds=self.seeds)
         for column in self.columns if self.nets else ():
-            if not any(self.trains(*net, column) for net in product(self.nets, self.protocols)):
+            if not any(self.trains(net, column, how) for net, how in product(self.nets, self.protocols)):
                 raise ValueError(
                     f"parameter left_out = {self.left_out!r}: expected a net of {column} to be left; name fewer"
                 )
@@ -155,7 +155,7 @@ class BoundTable:
         left_out = set(map(" ".join, product(names, self.protocols)))
         return {"one_seed": {*self.models, *self.columns, *names}, "left_out": left_out}
 
-    def trains(self, net: str, protocol: str, column: str) -> bool:
+    def trains(self, net: str, column: str, protocol: str) -> bool:
         """Whether this belief network is not left out."""
         return not {f"{name} {protocol}" for name in cell_names(net, column)} & set(self.left_out)
 

@@ -44,8 +44,7 @@ def test_tables_leads_and_costs(name: str, above: str, below: str) -> None:
 
     for code, view in views(rows).items():
         assert shown(notebook, code) == view._repr_html_(), code
-    moved = [
-        row._replace(value=row.value - len(row.variant)) for row in rows
-    ]  # control: each column by another number
+    # Control: each column's numbers moved, and not all alike.
+    moved = [row._replace(value=row.value - len(row.variant)) for row in rows]
     for code, view in views(moved).items():
         assert shown(notebook, code) != view._repr_html_(), code

@@ -182,7 +182,7 @@ def test_variance_along_training_has_a_panel_a_layer(row: MakeRow) -> None:
     ticks = figure.axes[0].xaxis.get_major_ticks()
     labels = {round(float(tick.get_loc())): tick.label1.get_text() for tick in ticks}
     assert labels == {10: "0", 30: "30", 100: "100", 1000: "1,000"}
-    drawn = {float(x) for line in figure.axes[0].lines for x in line.get_xdata()}  # type: ignore[union-attr]
+    drawn = {float(x) for line in figure.axes[0].lines for x in numpy.asarray(line.get_xdata())}
     assert drawn == {10, 30, 1000}
     for some, expected in (([0], ["0"]), ([30, 1000], ["30", "100", "1,000"])):
         axes = variance_curves([row for row in rows if row.updates in some]).axes[0]

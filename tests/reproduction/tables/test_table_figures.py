@@ -43,7 +43,7 @@ def test_points_are_ours_and_the_printed(row: Any) -> None:
     rows = table(row)
     rows += [r._replace(metric="importance_weighted", value=-105.0) for r in rows if r.split == "test"]
     (axes,) = table_points(summary(rows, read_published())).axes
-    drawn = sorted({round(float(x), 1) for line in axes.lines for x in line.get_xdata()})  # type: ignore[union-attr]
+    drawn = sorted({round(float(x), 1) for line in axes.lines for x in numpy.asarray(line.get_xdata())})
     assert drawn == [99.8, 105.0, 107.7, 113.1, 120.0, 120.8]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["SBN 200", "SBN 200-200"]
 

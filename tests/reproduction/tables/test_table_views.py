@@ -93,8 +93,5 @@ def test_a_picture_is_of_the_first_seed_that_is_here(nets: dict[Cell, Measured])
     assert table_views.drawn({cell: net, literal: None}, "NVIL", protocol="literal") == {}
     missing = cell._replace(model="SBN 4")
     assert table_views.filters({cell: net, missing: None}, "NVIL") == {}
-    elsewhere = {
-        cell: net,
-        missing._replace(protocol="literal"): None,
-    }  # the run has it under another protocol alone
+    elsewhere = {cell: net, missing._replace(protocol="literal"): None}
     assert torch.equal(table_views.filters(elsewhere, "NVIL")["fDARN 3"], of_a_net)
