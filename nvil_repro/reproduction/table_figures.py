@@ -49,8 +49,7 @@ def table_points(summary: pandas.DataFrame) -> Figure:
     for line in summary.to_dict("records"):
         stroke, look = COLUMN_STROKES[line["trained by"]], _points(line["protocol"])
         y = models.index(line["model"]) + offsets[line["trained by"]]
-        axes.plot(line["paper"], y, "x", color="white", markersize=11, markeredgewidth=4, zorder=4)
-        axes.plot(line["paper"], y, "x", color=stroke.colour, markersize=9, markeredgewidth=2, zorder=5)
+        axes.plot(line["paper"], y, "x", color=stroke.colour, markersize=13, markeredgewidth=2)
         look |= {"color": stroke.colour, "zorder": 3 - look["markersize"] / 100}  # smaller ones above
         filled, hollow = look | {"markeredgecolor": "white"}, look | {"fillstyle": "none"}
         axes.errorbar(line["ours"], y, xerr=line["stderr"], fmt=stroke.marker, **filled)
